@@ -1,0 +1,5 @@
+"""python -m rowcall"""
+
+from rowcall.cli import main
+
+main()

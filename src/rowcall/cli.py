@@ -1,0 +1,393 @@
+"""The command line: parse, one call of Migration, print. Exit codes are the contract's."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+from rowcall.demo.build import build, compare
+from rowcall.demo.generate import DEFAULT_SEED
+from rowcall.errors import MappingError, RowcallError, UsageError
+from rowcall.migration import FILE, Migration, RunResult
+from rowcall.plan.show import entity_sql, plan_text
+from rowcall.postgres.embedded import EmbeddedServers
+from rowcall.postgres.shell import psql as run_psql
+from rowcall.report import (
+    Report,
+    causes_table,
+    entities_table,
+    entity_line,
+    forecast_parts,
+    markdown,
+    status_table,
+    story_text,
+    verification_table,
+)
+from rowcall.screen import Screen
+from rowcall.version import __version__
+
+app = typer.Typer(
+    name="rowcall", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Move a legacy, integer-keyed Postgres to UUID keys; every source row answers.",
+)  # fmt: skip
+servers_app = typer.Typer(no_args_is_help=True, help="Start or stop the embedded servers of a demo folder.")
+app.add_typer(servers_app, name="servers")
+
+Project = Annotated[
+    Path | None, typer.Option("-p", "--project", help="The project folder, or its file.", show_default=FILE)
+]
+Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no messages.")]
+COMPLETE, FAILED, OPEN, BUDGET, DIFFERENT = 0, 1, 3, 4, 5
+_chosen: dict[str, Path] = {}
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rowcall {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    project: Project = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if project is not None:
+        _chosen["project"] = project
+
+
+def _open(project: Path | None, screen: Screen) -> Migration:
+    return Migration.open(project or _chosen.get("project") or Path("."), screen.say)
+
+
+def _done(code: int) -> NoReturn:
+    raise typer.Exit(code)
+
+
+# -- before -------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path("rowcall-demo"),
+    scale: Annotated[str, typer.Option(help="small, seed or full")] = "seed",
+    seed: Annotated[int, typer.Option(help="Another seed gives other rows.")] = DEFAULT_SEED,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Stop before check.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a demo project with two embedded servers, then check, run, verify, explain, report."""
+    screen, started = Screen(json, quiet), time.monotonic()
+    screen.say(f"making the demo in {folder} (scale {scale}, seed {seed}) ...")
+    build(folder, scale, seed, screen.say)
+    if no_run:
+        screen.document({"folder": str(folder), "run": False})
+        screen.show(
+            f"{folder} is ready: change its legacy data with `rowcall -p {folder} psql source`, then check and run."
+        )
+        _done(COMPLETE)
+    migration = Migration.open(folder, screen.say)
+    with migration.places.use():
+        _demo_run(migration, screen, folder, started)
+
+
+def _demo_run(migration: Migration, screen: Screen, folder: Path, started: float) -> None:
+    with screen.progress() as on_progress:
+        migration.check(on_progress)
+    with screen.progress() as on_progress:
+        result = migration.run(on_progress)
+    verified = migration.verify()
+    report = migration.report()
+    (folder / "report.md").write_text(markdown(report), encoding="utf-8")
+    (folder / "report.json").write_text(_json_text(report.as_json()), encoding="utf-8")
+    differences = compare(folder, migration.places)
+    equal = not differences and verified.ok and result.complete and result.forecast_matched is True
+    screen.document({"equal": equal, "differences": [vars(d) for d in differences], "report": report.as_json()})
+    _show_report(screen, report)
+    screen.show(
+        f"forecast matched: {_yes(result.forecast_matched)} · verified: {_yes(verified.ok)} · "
+        f"equal to the answer sheet: {_yes(not differences)} · {time.monotonic() - started:.0f} s"
+    )
+    for d in differences:
+        screen.show(f"  {d.entity}/{d.cause}: {len(d.missing)} keys missing, {len(d.surplus)} too many")
+    screen.show(f"look around: rowcall -p {folder} explain · {folder / 'report.md'}")
+    _done(COMPLETE if equal else FAILED)
+
+
+@app.command()
+def plan(
+    sql: Annotated[str | None, typer.Option("--sql", metavar="ENTITY", help="The compiled SQL of one entity.")] = None,
+    project: Project = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Order, references, what is not mapped; or the compiled SQL of one entity."""
+    screen = Screen(json, quiet)
+    made = _open(project, screen).plan()
+    if sql is not None:
+        text = entity_sql(made, sql)
+        screen.document({"entity": sql, "sql": text})
+        if not json:
+            screen.write(text)
+        return
+    screen.document(made.as_json())
+    if not json:
+        screen.write(plan_text(made))
+
+
+@app.command()
+def check(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
+    """The forecast: every verdict of the run; the target is not touched."""
+    screen = Screen(json, quiet)
+    migration = _open(project, screen)
+    with screen.progress() as on_progress:
+        document = migration.check(on_progress)
+    screen.document(document.as_json())
+    screen.show(*forecast_parts(document))
+    _done(BUDGET if document.over_budget else OPEN if document.totals.quarantined else COMPLETE)
+
+
+# -- the run ------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    entity: Annotated[
+        list[str] | None, typer.Option("--entity", help="Only this entity and its parents; repeatable.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Undo the run, then begin anew.")] = False,
+    project: Project = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do the migration; continue an interrupted one."""
+    screen = Screen(json, quiet)
+    migration = _open(project, screen)
+    with screen.progress() as on_progress:
+        result = migration.run(on_progress, entities=entity or (), restart=restart)
+    screen.document(_run_json(result))
+    screen.show(entities_table([entity_line(e) for e in result.entities]))
+    totals = result.totals
+    screen.show(
+        f"the sums close: {totals.source:,} rows = {totals.migrated:,} migrated + {totals.quarantined:,} quarantined + "
+        f"{totals.excluded:,} excluded · {result.seconds:.1f} s · forecast matched: {_yes(result.forecast_matched)}"
+    )
+    if not result.complete:
+        screen.show("not all entities were run: `rowcall run` without --entity completes the migration")
+    if result.open:
+        screen.show(f"{result.open:,} rows are open in quarantine: see `rowcall explain`")
+    _done(result.exit_code)
+
+
+def _run_json(result: RunResult) -> dict[str, Any]:
+    return {
+        "complete": result.complete,
+        "forecast": {"matched": result.forecast_matched},
+        "totals": {**vars(result.totals), "open": result.open},
+        "entities": [entity_line(e).as_json() for e in result.entities],
+        "seconds": result.seconds,
+    }
+
+
+@app.command()
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every second until the run ends.")] = False,
+    project: Project = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Progress, rate and time left per entity, counted from the ledger."""
+    screen = Screen(json, quiet)
+    migration = _open(project, screen)
+    with migration.places.use("target"):
+        while True:
+            now = migration.status()
+            screen.document(now.as_json())
+            screen.show(status_table(now.entities), now.told())
+            if not watch or now.state != "running":
+                return
+            time.sleep(1)
+            if screen.out.is_terminal and not json:
+                screen.out.clear()
+
+
+@app.command()
+def undo(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Remove what the run created, and only that."""
+    screen = Screen(json, quiet)
+    removed = _open(project, screen).undo()
+    screen.document({"removed": removed})
+    screen.show(f"{sum(removed.values()):,} rows removed from {len(removed)} entities; the ledger is gone")
+
+
+# -- after --------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def explain(
+    entity: Annotated[str | None, typer.Argument()] = None,
+    key: Annotated[str | None, typer.Argument()] = None,
+    project: Project = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Causes, root first; of one entity; or one row's path, hop by hop, with the values seen."""
+    screen = Screen(json, quiet)
+    migration = _open(project, screen)
+    if entity is not None and key is not None:
+        story = migration.explain(entity, key)
+        screen.document(story.as_json())
+        screen.show(story_text(story))
+        return
+    causes = migration.causes(entity)
+    screen.document({"causes": [c.as_json() for c in causes]})
+    screen.show(causes_table(causes, "Causes, root first") if causes else "no row is in quarantine")
+
+
+@app.command()
+def verify(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Check the target against the source, independently of the run."""
+    screen = Screen(json, quiet)
+    result = _open(project, screen).verify()
+    screen.document(result.as_json())
+    screen.show(*verification_table(result))
+    _done(COMPLETE if result.ok else DIFFERENT)
+
+
+@app.command()
+def report(
+    format_: Annotated[Literal["md", "json"], typer.Option("--format", help="md or json")] = "md",
+    output: Annotated[Path | None, typer.Option("-o", help="Write to this file.")] = None,
+    project: Project = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The failure analysis."""
+    screen = Screen(json, quiet)
+    made = _open(project, screen).report()
+    text = _json_text(made.as_json()) if format_ == "json" or json else markdown(made)
+    if output is None:
+        screen.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="name another file behind -o") from None
+    screen.say(f"wrote {output}")
+
+
+def _show_report(screen: Screen, report: Report) -> None:
+    screen.show(entities_table(report.entities))
+    if report.causes:
+        screen.show(causes_table(report.causes, "Causes, root first"))
+
+
+# -- servers ------------------------------------------------------------------------------------------------------------
+
+
+@servers_app.command("start")
+def servers_start(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Start them; they stay until `servers stop`."""
+    screen, servers = _servers(project, json, quiet)
+    servers.start_detached()
+    screen.document({"running": list(servers.names())})
+    screen.show(f"running: {', '.join(servers.names())}")
+
+
+@servers_app.command("stop")
+def servers_stop(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Stop them."""
+    screen, servers = _servers(project, json, quiet)
+    stopped = servers.stop()
+    screen.document({"stopped": stopped})
+    screen.show("stopped" if stopped else "still in use by another command, which stops them when it ends")
+
+
+def _servers(project: Path | None, json: bool, quiet: bool) -> tuple[Screen, EmbeddedServers]:
+    screen = Screen(json, quiet)
+    path = project or _chosen.get("project") or Path(".")
+    servers = EmbeddedServers(path if path.is_dir() else path.parent, screen.say)
+    if not servers.exists():
+        raise UsageError(f"{path} has no embedded servers", hint="make a project with `rowcall demo`")
+    return screen, servers
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def psql(
+    side: Annotated[Literal["source", "target"], typer.Argument()],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[PSQL ARGUMENTS]...")] = None,
+    project: Project = None,
+) -> None:
+    """Open psql on the source or the target; every argument after the side goes to psql."""
+    migration = _open(project, Screen())
+    with migration.places.use(side) as dsns:
+        dsn = dsns.source if side == "source" else dsns.target
+        _done(run_psql(migration.places.binary(side, "psql"), dsn, arguments or ()))
+
+
+# -- the frame ----------------------------------------------------------------------------------------------------------
+
+
+def _yes(value: bool | None) -> str:
+    return {True: "yes", False: "NO", None: "no forecast was made"}[value]
+
+
+def _json_text(content: Any) -> str:
+    return jsonlib.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Runs the command line and ends the process with the contract's exit code; never a traceback for a user's mistake."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_guarded(app))
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    try:
+        command()
+        return COMPLETE
+    except RowcallError as error:
+        _complain(str(error) if isinstance(error, MappingError) else f"rowcall: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("rowcall: interrupted")
+        return 130
+    except Exception as error:
+        _complain(_internal(error))
+        return FAILED
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _internal(error: Exception) -> str:
+    """A fault of rowcall itself: where it happened, but not the message, which could quote a row."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "rowcall" in f.filename]
+    places = " <- ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames[-4:]))
+    if os.environ.get("ROWCALL_DEBUG"):
+        traceback.print_exception(error)
+    return (
+        f"rowcall: internal error: {type(error).__name__} at {places}\n  next: report this line; ROWCALL_DEBUG=1 shows the "
+        "whole traceback, which may hold row data"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Causes: the quarantined rows by entity and code, root first, with what each cause keeps back.
+
+They are computed from one DuckDB table, `rejected`, with the first rejection of every quarantined row. The ledger fills
+it after a run, the forecast before one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from rowcall.loading import load
+from rowcall.postgres.queries import named_queries
+from rowcall.postgres.read import Reader
+from rowcall.rows import Reason
+
+
+@dataclass(frozen=True)
+class Group:
+    """The rows of a cause that fail at the same place for the same evidence."""
+
+    column: str | None
+    hop: int | None
+    evidence: str | None
+    rows: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {"column": self.column, "hop": self.hop, "evidence": self.evidence, "rows": self.rows}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a set of rows was rejected. `share` is of all quarantined rows; `roots` are the distinct root rows behind
+    them, `victims` the rows of any entity that they keep back; `open` those that nothing was decided of yet."""
+
+    entity: str
+    code: str
+    rows: int
+    share: float
+    roots: int
+    victims: int
+    open: int
+    groups: tuple[Group, ...] = ()
+    proof: dict[str, Any] | None = None  # later: {"kind", "sql", "held", "rows"}
+    remedies: tuple[str, ...] = ()
+
+    @property
+    def attribution(self) -> str:
+        return Reason(self.code).attribution
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the rows' own defect is meant, not that of a parent."""
+        return self.code != Reason.PARENT_QUARANTINED.value
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "entity": self.entity,
+            "code": self.code,
+            "attribution": self.attribution,
+            "rows": self.rows,
+            "share": self.share,
+            "roots": self.roots,
+            "victims": self.victims,
+            "open": self.open,
+            "groups": [group.as_json() for group in self.groups],
+            "proof": self.proof,
+            "remedies": list(self.remedies),
+        }
+
+
+def query(name: str) -> str:
+    return named_queries("rowcall.explain", "queries.sql")[name]
+
+
+def create_rejected(duck: duckdb.DuckDBPyConnection) -> None:
+    """The empty table `rejected`, one line per quarantined row; one that is there goes."""
+    duck.execute(query("create_rejected"))
+
+
+def load_rejected(target: Reader, duck: duckdb.DuckDBPyConnection) -> None:
+    """Creates `rejected` and fills it from the ledger; repaired rows are no longer rejected."""
+    create_rejected(duck)
+    load(duck, "rejected", target.batches(query("load_rejected")))
+
+
+def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
+    """The causes of the rows in `rejected`: own defects first, each sort by what it keeps back, then by its rows."""
+    groups: dict[tuple[str, str], list[Group]] = defaultdict(list)
+    for entity, code, *rest in duck.execute(query("groups")).fetchall():
+        groups[entity, code].append(Group(*rest))
+    victims = {(entity, code): n for entity, code, n in duck.execute(query("victims")).fetchall()}
+    found = duck.execute(query("causes")).fetchall()
+    total = sum(rows for _, _, rows, _, _ in found)
+    causes = [
+        Cause(e, c, rows, rows / total, roots, victims.get((e, c), 0), still_open, tuple(groups[e, c]))
+        for e, c, rows, roots, still_open in found
+    ]
+    return tuple(sorted(causes, key=lambda c: (not c.is_root, -c.victims, -c.rows, c.entity, Reason(c.code).order)))

@@ -1,0 +1,59 @@
+-- Queries of the explanations. The first four are for the target's Postgres, the others for DuckDB.
+
+-- name: load_rejected
+-- The first rejection of every quarantined row; the value seen stays where it is.
+select e.name as entity, q.source_key as key, r.first ->> 'code' as code, r.first ->> 'column' as "column",
+       r.first ->> 'reference' as reference, (r.first ->> 'hop')::integer as hop, r.first ->> 'evidence' as evidence,
+       q.root_entity, q.root_key, q.parent_entity, q.parent_key, q.disposition::text as disposition
+from rowcall.quarantined_row q
+join rowcall.entity e on e.id = q.entity
+cross join lateral (select q.rejections -> 0 as first) r
+where q.disposition <> 'repaired';
+
+-- name: nulled_of
+select n.target_column, n.code, n.hop, n.value
+from rowcall.nulled_reference n join rowcall.entity e on e.id = n.entity
+where e.name = %s and n.source_key = %s
+order by 1;
+
+-- name: homes_of_key
+-- Entities that have a row with this key.
+select entity from rowcall.settlements where source_key = %s order by 1;
+
+-- name: keys_like
+select source_key from rowcall.settlements
+where entity = %s and left(source_key, greatest(length(%s) - 1, 1)) = left(%s, greatest(length(%s) - 1, 1))
+order by length(source_key), source_key limit 3;
+
+-- name: create_rejected
+create or replace table rejected (
+    entity varchar, key varchar, code varchar, "column" varchar, reference varchar, hop integer, evidence varchar,
+    root_entity varchar, root_key varchar, parent_entity varchar, parent_key varchar, disposition varchar
+);
+
+-- name: causes
+select entity, code, count(*), count(distinct (coalesce(root_entity, entity), coalesce(root_key, key))),
+       count(*) filter (where coalesce(disposition, 'open') = 'open')
+from rejected group by entity, code;
+
+-- name: groups
+select entity, code, coalesce(reference, "column"), hop, evidence, count(*) as rows
+from rejected group by all order by rows desc, 3 nulls last, 4 nulls last, 5 nulls last;
+
+-- name: victims
+-- For each cause the rows that its rows keep back: every row below one of them, each with the nearest one above it. Who is
+-- kept back by itself alone (in a cycle) is no victim. The walk ends at each row of the cause, which starts one of its own.
+with recursive below as (
+    select p.entity as cause_entity, p.code as cause_code, r.entity, r.key, p.key as nearest
+    from rejected r join rejected p on p.entity = r.parent_entity and p.key = r.parent_key
+    union
+    select b.cause_entity, b.cause_code, r.entity, r.key, b.nearest
+    from below b
+    join rejected up on up.entity = b.entity and up.key = b.key
+    join rejected r on r.parent_entity = b.entity and r.parent_key = b.key
+    where not (up.entity = b.cause_entity and up.code = b.cause_code)
+)
+select cause_entity, cause_code, count(distinct (entity, key))
+from below
+where not (entity = cause_entity and key = nearest)
+group by 1, 2;

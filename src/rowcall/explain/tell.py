@@ -1,0 +1,88 @@
+"""Tells one row's story: asks the ledger for its fate and the source, live, for every hop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from rowcall.errors import UsageError
+from rowcall.explain.causes import query
+from rowcall.explain.story import Fate, Link, Story
+from rowcall.explain.walk import Walker
+from rowcall.ledger.book import Ledger
+from rowcall.mapping.model import Mapping
+from rowcall.plan.source_sql import ContentTypes
+from rowcall.postgres.connect import Session
+from rowcall.schema import Schema
+
+
+@dataclass(frozen=True)
+class Teller:
+    """`schema` and `types` are the source's catalog and content types; `source` is a session on it."""
+
+    mapping: Mapping
+    schema: Schema
+    types: ContentTypes
+    source: Session
+    ledger: Ledger
+
+    def tell(self, entity: str, key: str) -> Story:
+        """The story of the row with this key. Raises UsageError where entity or key are not known."""
+        names = [e.name for e in self.mapping.entities]
+        if entity not in names:
+            raise UsageError(f"there is no entity {entity}", hint=_mean(get_close_matches(entity, names), names))
+        line = self.ledger.settlement_of(entity, key)
+        if line is None:
+            raise UsageError(f"the ledger has no row {key} of {entity}", hint=self._other_keys(entity, key))
+        outcome, target_id, cause, _ = line
+        walker = Walker(self.mapping, self.schema, self.types, self.source)
+        walk = walker.walk(self.mapping.entity(entity), key)
+        quarantined = self.ledger.quarantined_of(entity, key)
+        return Story(
+            entity,
+            key,
+            outcome,
+            str(target_id) if target_id else None,
+            cause,
+            quarantined[3] if quarantined else None,
+            walk.hops,
+            tuple(self._fate(reference, to, parent) for reference, to, parent in walk.ends),
+            tuple(quarantined[2]) if quarantined else (),
+            self._nulled(entity, key),
+            self._chain(entity, key),
+            walk.in_source,
+        )
+
+    def _fate(self, reference: str, entity: str, key: str) -> Fate:
+        line = self.ledger.settlement_of(entity, key)
+        if line is None:
+            return Fate(reference, entity, key, None, None, None)
+        return Fate(reference, entity, key, line[0], str(line[1]) if line[1] else None, line[2])
+
+    def _chain(self, entity: str, key: str) -> tuple[Link, ...]:
+        """From the row to its root: up along the parents that keep each other back."""
+        chain: dict[tuple[str, str], Link] = {}
+        at: tuple[str, str] | None = (entity, key)
+        while at and at not in chain and (row := self.ledger.quarantined_of(*at)):
+            chain[at] = Link(*at, row[2][0].get("code"))
+            at = (row[6], row[7]) if row[6] else None
+        return tuple(chain.values())
+
+    def _nulled(self, entity: str, key: str) -> tuple[dict[str, object], ...]:
+        rows = self.ledger.session.rows(query("nulled_of"), [entity, key])
+        return tuple(dict(zip(("column", "code", "hop", "value"), row, strict=True)) for row in rows)
+
+    def _other_keys(self, entity: str, key: str) -> str:
+        """What may have been meant: another entity's row, or a key that begins alike."""
+        homes = [row[0] for row in self.ledger.session.rows(query("homes_of_key"), [key])]
+        alike = [row[0] for row in self.ledger.session.rows(query("keys_like"), [entity, key, key, key])]
+        meant = [f"`rowcall explain {home} {key}`" for home in homes]
+        meant += [f"`rowcall explain {entity} {other}`" for other in alike]
+        if not meant:
+            return f"`rowcall explain {entity}` lists its causes; the row may be newer than the run"
+        return f"did you mean {' or '.join(meant[:3])}?"
+
+
+def _mean(close: Sequence[str], names: Sequence[str]) -> str:
+    return f"did you mean {' or '.join(close)}?" if close else f"write one of: {', '.join(names)}"

@@ -1,0 +1,145 @@
+"""Walks one row's paths in the source, hop by hop, and notes what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rowcall.explain.story import StoryHop, Text
+from rowcall.mapping.model import Entity, Hop, Mapping, Reference, Route
+from rowcall.plan.source_sql import ContentTypes, hop_sql, row_sql, start_column
+from rowcall.postgres.connect import Session
+from rowcall.schema import Schema
+
+LONGEST_CLIMB = 1000  # stations; a story ends there, a judgement never does
+
+
+@dataclass(frozen=True)
+class Walk:
+    """`ends`: (reference, entity, key) of every row that a path ends at. `in_source` is false where the row is gone."""
+
+    hops: tuple[StoryHop, ...]
+    ends: tuple[tuple[str, str, str], ...]
+    in_source: bool
+
+
+@dataclass(frozen=True)
+class Walker:
+    mapping: Mapping
+    schema: Schema
+    types: ContentTypes
+    source: Session
+
+    def walk(self, entity: Entity, key: str) -> Walk:
+        """All references of the row with this key."""
+        columns = _start_columns(entity)
+        rows = self.source.rows(row_sql(entity, columns, self.schema, key))
+        if not rows:
+            return Walk((), (), False)
+        own: dict[str, Text] = dict(zip(columns, rows[0], strict=False))
+        walks = [_Path(self, reference, route, own) for reference, route in self._routes(entity, own)]
+        for walk in walks:
+            walk.go()
+        typed = [self._type_hop(reference, own) for reference in entity.references if reference.type_column]
+        order = [reference.column for reference in entity.references]
+        hops = [*typed, *(hop for walk in walks for hop in walk.hops)]
+        hops.sort(key=lambda hop: order.index(hop.reference))  # several ways to one parent keep their order
+        return Walk(tuple(hops), tuple(dict.fromkeys(end for walk in walks for end in walk.ends)), True)
+
+    def _routes(self, entity: Entity, own: dict[str, Text]) -> Iterator[tuple[Reference, Route]]:
+        """The ways that are open to the row: with a content type, that type's."""
+        for reference in entity.references:
+            label = self._label(reference, own)
+            for route in reference.routes:
+                if reference.type_column is None or route.content_type == label:
+                    yield reference, route
+
+    def _label(self, reference: Reference, own: dict[str, Text]) -> str | None:
+        number = own[reference.type_column] if reference.type_column else None
+        return {str(n): label for n, label in self.types.items()}.get(number or "")
+
+    def _type_hop(self, reference: Reference, own: dict[str, Text]) -> StoryHop:
+        label, number = self._label(reference, own), own[reference.type_column or ""]
+        route = next((r for r in reference.routes if r.content_type == label), None)
+        note = f"means {label}" + ("" if route else ", which the mapping does not name")
+        if label is None:
+            note = "is NULL" if number is None else "no such content type"
+        to = route.to if route else reference.routes[0].to
+        return StoryHop(reference.column, to, 0, reference.type_column or "", (number,), int(label is not None), note)
+
+
+class _Path:
+    """One route of one row."""
+
+    def __init__(self, walker: Walker, reference: Reference, route: Route, own: dict[str, Text]) -> None:
+        self.walker, self.reference, self.route = walker, reference, route
+        self.values: tuple[Text, ...] = (own[start_column(route)],)
+        self.hops: list[StoryHop] = []
+        self.ends: list[tuple[str, str, str]] = []
+
+    def go(self) -> None:
+        for number, hop in enumerate(self.route.path, 1):
+            self.values = self._climb(number, hop) if hop.climb else self._step(number, hop)
+            if not self.values:
+                return
+        self.ends = [(self.reference.column, self.route.to, v) for v in self.values if v is not None]
+
+    def _step(self, number: int, hop: Hop) -> tuple[Text, ...]:
+        """Looks the values up; what the rows found hand on."""
+        usable = [v for v in self.values if v is not None and v not in self.reference.sentinels]
+        rows = self._rows(number, usable) if usable else []
+        onward = tuple(dict.fromkeys(row[3] for row in rows))
+        self._note(number, hop, self.values, len(rows), self._why(number, usable, len(rows), onward))
+        return onward
+
+    def _why(self, number: int, usable: Sequence[str], found: int, onward: Sequence[Text]) -> str:
+        if not usable:
+            return "is NULL" if self.values[0] is None else "the mapping declares this value impossible"
+        if not found:
+            return "no such row"
+        several = number == len(self.route.path) and len(onward) > 1
+        return f"{len(onward)} different parents" if several else ""
+
+    def _climb(self, number: int, hop: Hop) -> tuple[Text, ...]:
+        """Climbs from each value; what the rows at the end hand on."""
+        onward: dict[Text, None] = {}
+        for value in self.values:
+            stations, end, note = self._stations(number, hop, value)
+            self._note(number, hop, stations, len(stations), note)
+            onward |= dict.fromkeys(end)
+        return tuple(onward)
+
+    def _stations(self, number: int, hop: Hop, at: Text) -> tuple[tuple[Text, ...], tuple[Text, ...], str]:
+        """(stations, what the last hands on, why it ends there)"""
+        seen: dict[Text, None] = {}
+        while len(seen) < LONGEST_CLIMB:
+            if at is None or (seen and at in self.reference.sentinels):
+                return tuple(seen), (), f"{hop.column} is {at or 'NULL'} at the last one"
+            rows = self._rows(number, [at])
+            if not rows:
+                return (*seen, at), (), "no such row"
+            seen[at] = None
+            _, up, ends, onward = rows[0]
+            if ends:
+                return tuple(seen), (onward,), "ends here"
+            if up in seen:
+                return (*seen, up), (), "comes back to a row seen: a cycle"
+            at = up
+        return tuple(seen), (), f"longer than {LONGEST_CLIMB} rows"
+
+    def _rows(self, number: int, values: Sequence[str]) -> list[tuple[Text, Text, bool, Text]]:
+        """(at, up, ends, onward) of the rows that the hop finds."""
+        w = self.walker
+        sql = hop_sql(self.reference, self.route, number, w.mapping, w.schema, values)
+        return [(at, up, ends, onward) for at, up, ends, onward in w.source.rows(sql)]
+
+    def _note(self, number: int, hop: Hop, seen: tuple[Text, ...], found: int, note: str) -> None:
+        told = StoryHop(self.reference.column, self.route.to, number, str(hop), seen, found, note, hop.climb)
+        self.hops.append(told)
+
+
+def _start_columns(entity: Entity) -> list[str]:
+    """The columns of the entity's row that its references begin at."""
+    starts = [start_column(route) for reference in entity.references for route in reference.routes]
+    types = [reference.type_column for reference in entity.references if reference.type_column]
+    return list(dict.fromkeys(starts + types))

@@ -1,0 +1,251 @@
+"""The ledger: the run's book in the target database. Success is computed from its lines, never from "no exception"."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+from uuid import UUID, uuid4
+
+from rowcall.errors import LedgerConflict
+from rowcall.postgres.connect import Session
+from rowcall.postgres.queries import named_queries
+from rowcall.rows import Counts
+
+LOCK_PATIENCE = 20.0  # seconds; the server of a killed run needs a moment to notice
+
+SETTLEMENT = ("entity", "source_key", "outcome", "target_id", "cause", "chunk")
+QUARANTINED_ROW = (
+    "entity", "source_key", "payload", "rejections", "disposition",
+    "root_entity", "root_key", "parent_entity", "parent_key", "chunk",
+)  # fmt: skip
+NULLED_REFERENCE = ("entity", "source_key", "target_column", "code", "hop", "value", "chunk")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    id: UUID
+    state: str
+    project: str
+    mapping_fingerprint: str
+    started_at: datetime
+    finished_at: datetime | None
+    forecast: dict[str, Any] | None
+    verification: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class EntityRecord:
+    id: int
+    name: str
+    target_table: str
+    id_column: str
+    impact: str
+    step: int
+    rows_expected: int | None
+    occupied: bool
+    source_table: str
+
+
+@dataclass(frozen=True)
+class ChunkRecord:
+    """A key range: above `lower`, up to and with `upper` (the key columns' texts); None is open."""
+
+    id: int
+    entity: str
+    lower: tuple[str, ...] | None
+    upper: tuple[str, ...] | None
+    state: str
+    epoch: int
+    snapshot: int | None
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    id: int
+    taken_at: datetime
+    lsn: str | None
+    visible: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class EntitySums:
+    name: str
+    impact: str
+    expected: int | None
+    counts: Counts
+    open: int
+    seconds: float
+    rows_read: int
+    chunks: int
+    chunks_settled: int
+
+
+class Ledger:
+    """Speaks to the schema `rowcall` over one target session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._sql = named_queries("rowcall.ledger", "queries.sql")
+
+    def _rows(self, name: str, *params: Any) -> list[tuple[Any, ...]]:
+        return self.session.rows(self._sql[name], params or None)
+
+    def _do(self, name: str, *params: Any) -> int:
+        return self.session.execute(self._sql[name], params or None)
+
+    # -- the run ----------------------------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        return bool(self._rows("exists")[0][0])
+
+    def lock(self) -> None:
+        """One writing command at a time. Raises LedgerConflict where another one holds the ledger."""
+        until = time.monotonic() + LOCK_PATIENCE
+        while not self._rows("lock")[0][0]:
+            if time.monotonic() > until:
+                raise LedgerConflict("another rowcall command works on this target", hint="wait for it, or end it")
+            time.sleep(0.2)
+
+    def create(self, project: str, fingerprint: str, version: str, forecast: dict[str, Any] | None) -> None:
+        """Makes the schema and the run's line, in the caller's transaction."""
+        self.session.execute(files("rowcall.ledger").joinpath("schema.sql").read_text(encoding="utf-8"))
+        self._do("begin", uuid4(), project, fingerprint, version, json.dumps(forecast) if forecast else None)
+
+    def run(self) -> RunRecord:
+        return RunRecord(*self._rows("run")[0])
+
+    def set_state(self, state: str) -> None:
+        self._do("set_state", state, state == "complete")
+
+    def set_verification(self, result: dict[str, Any]) -> None:
+        self.session.execute("update rowcall.run set verification = %s", [json.dumps(result)])
+
+    def drop(self) -> None:
+        """Removes the schema; refuses (as an error of the server) where somebody else's objects depend on it."""
+        for view in ("settlements", "migration_mappings", "quarantine"):
+            self.session.execute(f"drop view rowcall.{view}")
+        tables = ("nulled_reference", "quarantined_row", "settlement", "chunk", "entity", "snapshot", "run")
+        for table in tables:
+            self.session.execute(f"drop table rowcall.{table}")
+        for kind in ("outcome", "disposition", "run_state", "chunk_state"):
+            self.session.execute(f"drop type rowcall.{kind}")
+        self.session.execute("drop schema rowcall")
+
+    # -- entities, snapshots, chunks --------------------------------------------------------------------------------
+
+    def add_entity(self, record: EntityRecord, identity: str) -> None:
+        r = record
+        self._do(
+            "add_entity",
+            r.id,
+            r.name,
+            identity,
+            r.source_table,
+            r.target_table,
+            r.id_column,
+            r.impact,
+            r.step,
+            r.occupied,
+        )
+
+    def entities(self) -> list[EntityRecord]:
+        return [EntityRecord(*row) for row in self._rows("entities")]
+
+    def expect(self, entity: str, rows: int) -> None:
+        self._do("expect", rows, entity)
+
+    def add_snapshot(self, taken_at: datetime, lsn: str | None, visible: str, note: str | None = None) -> int:
+        return int(self._rows("add_snapshot", taken_at, lsn, visible, note)[0][0])
+
+    def snapshots(self) -> list[SnapshotRecord]:
+        return [SnapshotRecord(*row) for row in self._rows("snapshots")]
+
+    def note_snapshot(self, snapshot: int, note: str) -> None:
+        self._do("note_snapshot", note, snapshot)
+
+    def digests(self, snapshot: int) -> dict[str, str]:
+        """Path table -> digest of its content on a snapshot."""
+        rows = self._rows("digests", snapshot)
+        return dict(rows[0][0]) if rows else {}
+
+    def set_digests(self, snapshot: int, digests: dict[str, str]) -> None:
+        self._do("set_digests", json.dumps(digests), snapshot)
+
+    def add_chunks(self, entity_id: int, first: int, bounds: Iterable[tuple[Any, Any]]) -> int:
+        """Adds chunks numbered from `first`; the next free number."""
+        number = first
+        for lower, upper in bounds:
+            self._do("add_chunk", number, entity_id, _json(lower), _json(upper))
+            number += 1
+        return number
+
+    def chunks(self) -> list[ChunkRecord]:
+        return [
+            ChunkRecord(i, e, tuple(lo) if lo else None, tuple(up) if up else None, state, epoch, snapshot)
+            for i, e, lo, up, state, epoch, snapshot in self._rows("chunks")
+        ]
+
+    def claim(self) -> None:
+        self._do("claim")
+
+    def settle(self, chunk: ChunkRecord, snapshot: int, counts: Counts, seconds: float) -> None:
+        """The chunk's sums, fenced by its lease epoch. Raises LedgerConflict where another run took the chunk over."""
+        done = self._do(
+            "settle",
+            snapshot,
+            counts.source,
+            counts.migrated,
+            counts.quarantined,
+            counts.excluded,
+            seconds,
+            chunk.id,
+            chunk.epoch,
+        )
+        if done != 1:
+            raise LedgerConflict(
+                f"chunk {chunk.id} of {chunk.entity} was taken over by another run", hint="see `rowcall status`"
+            )
+
+    def reopen(self, chunk: ChunkRecord) -> None:
+        """Forgets a chunk's lines, so that its rows are judged again; the target rows are the caller's."""
+        self._do("forget_nulled", chunk.id)
+        self._do("forget_chunk", chunk.id)
+        self._do("reopen", chunk.id)
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def sums(self) -> list[EntitySums]:
+        return [
+            EntitySums(n, impact, expected, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
+            for n, impact, expected, m, q, x, o, s, read, chunks, done in self._rows("sums")
+        ]
+
+    def migrated(self, entity: int) -> int:
+        return int(self._rows("migrated", entity)[0][0])
+
+    def excluded(self) -> list[tuple[str, str, int]]:
+        return [(e, rule, n) for e, rule, n in self._rows("excluded")]
+
+    def nulled(self) -> list[tuple[str, str, str, int]]:
+        return [(e, column, code, n) for e, column, code, n in self._rows("nulled")]
+
+    def quarantined_count(self) -> int:
+        return int(self._rows("quarantined_count")[0][0])
+
+    def settlement_of(self, entity: str, key: str) -> tuple[Any, ...] | None:
+        """(outcome, target_id, cause, chunk) of one row, or None where it has no line."""
+        return next(iter(self._rows("settlement_of", entity, key)), None)
+
+    def quarantined_of(self, entity: str, key: str) -> tuple[Any, ...] | None:
+        """(entity, key, rejections, disposition, root_entity, root_key, parent_entity, parent_key), or None."""
+        return next(iter(self._rows("quarantined_of", entity, key)), None)
+
+
+def _json(values: Sequence[str] | None) -> str | None:
+    return None if values is None else json.dumps(list(values))

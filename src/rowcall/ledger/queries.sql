@@ -1,0 +1,104 @@
+-- name: exists
+select to_regclass('rowcall.run') is not null;
+
+-- name: run
+select id, state::text, project, mapping_fingerprint, started_at, finished_at, forecast, verification from rowcall.run;
+
+-- name: begin
+insert into rowcall.run (id, project, mapping_fingerprint, rowcall_version, forecast) values (%s, %s, %s, %s, %s);
+
+-- name: set_state
+update rowcall.run set state = %s::rowcall.run_state, finished_at = case when %s then clock_timestamp() end;
+
+-- name: add_entity
+insert into rowcall.entity (id, name, identity, source_table, target_table, id_column, impact, step, occupied)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s);
+
+-- name: expect
+update rowcall.entity set rows_expected = %s where name = %s;
+
+-- name: entities
+select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table from rowcall.entity order by step, id;
+
+-- name: add_snapshot
+insert into rowcall.snapshot (taken_at, lsn, visible, note) values (%s, %s::pg_lsn, %s, %s) returning id;
+
+-- name: snapshots
+select id, taken_at, lsn::text, visible, note from rowcall.snapshot order by id;
+
+-- name: note_snapshot
+update rowcall.snapshot set note = %s where id = %s;
+
+-- name: migrated
+select count(*) from rowcall.settlement where entity = %s and outcome = 'migrated';
+
+-- name: digests
+select digests from rowcall.snapshot where id = %s;
+
+-- name: set_digests
+update rowcall.snapshot set digests = digests || %s::jsonb where id = %s;
+
+-- name: add_chunk
+insert into rowcall.chunk (id, entity, lower_key, upper_key) values (%s, %s, %s, %s);
+
+-- name: chunks
+select c.id, e.name, c.lower_key, c.upper_key, c.state::text, c.epoch, c.snapshot
+from rowcall.chunk c join rowcall.entity e on e.id = c.entity order by c.id;
+
+-- name: claim
+-- A new lease on every chunk that is not settled: a worker of an earlier run can no longer commit (fencing by epoch).
+update rowcall.chunk set epoch = epoch + 1 where state = 'planned';
+
+-- name: settle
+update rowcall.chunk
+set state = 'settled', snapshot = %s, rows_read = %s, rows_migrated = %s, rows_quarantined = %s, rows_excluded = %s,
+    xid = pg_current_xact_id(), settled_at = clock_timestamp(), seconds = %s
+where id = %s and epoch = %s and state = 'planned';
+
+-- name: reopen
+update rowcall.chunk
+set state = 'planned', snapshot = null, rows_read = null, rows_migrated = null, rows_quarantined = null, rows_excluded = null,
+    xid = null, subxids = null, settled_at = null, seconds = null, epoch = epoch + 1
+where id = %s;
+
+-- name: forget_chunk
+delete from rowcall.settlement where chunk = %s;
+
+-- name: forget_nulled
+delete from rowcall.nulled_reference where chunk = %s;
+
+-- name: sums
+-- Counts come from the ledger's lines, never from counters.
+select e.name, e.impact, e.rows_expected,
+       count(s.*) filter (where s.outcome = 'migrated'),
+       count(s.*) filter (where s.outcome = 'quarantined'),
+       count(s.*) filter (where s.outcome = 'excluded'),
+       (select count(*) from rowcall.quarantined_row q where q.entity = e.id and q.disposition = 'open'),
+       (select coalesce(sum(c.seconds), 0) from rowcall.chunk c where c.entity = e.id),
+       (select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c where c.entity = e.id and c.state = 'settled'),
+       (select count(*) from rowcall.chunk c where c.entity = e.id),
+       (select count(*) from rowcall.chunk c where c.entity = e.id and c.state = 'settled')
+from rowcall.entity e left join rowcall.settlement s on s.entity = e.id
+group by e.id order by e.step, e.id;
+
+-- name: excluded
+select e.name, s.cause, count(*) from rowcall.settlement s join rowcall.entity e on e.id = s.entity
+where s.outcome = 'excluded' group by e.name, s.cause order by 1, 2;
+
+-- name: quarantined_of
+select e.name, q.source_key, q.rejections, q.disposition::text, q.root_entity, q.root_key, q.parent_entity, q.parent_key
+from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
+where e.name = %s and q.source_key = %s;
+
+-- name: settlement_of
+select outcome, target_id, cause, chunk from rowcall.settlements where entity = %s and source_key = %s;
+
+-- name: nulled
+select e.name, n.target_column, n.code, count(*) from rowcall.nulled_reference n join rowcall.entity e on e.id = n.entity
+group by 1, 2, 3 order by 1, 2, 3;
+
+-- name: quarantined_count
+select count(*) from rowcall.quarantined_row;
+
+-- name: lock
+select pg_try_advisory_lock(hashtextextended('rowcall', 0));

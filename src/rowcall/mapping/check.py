@@ -1,0 +1,169 @@
+"""Draft + both catalogs -> Mapping. Everything that is wrong is told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rowcall.mapping.columns import column_rule
+from rowcall.mapping.desk import Desk, Frame, Probe
+from rowcall.mapping.fingerprint import fingerprint
+from rowcall.mapping.fits import TIMES, bare
+from rowcall.mapping.frames import frame
+from rowcall.mapping.load import Draft, load
+from rowcall.mapping.model import ContentTypes, Cutoff, Entity, Loc, Mapping, Rule
+from rowcall.mapping.references import reference
+from rowcall.mapping.words import too_long
+from rowcall.schema import Column, Schema
+
+
+def read_mapping(path: Path, source: Schema, target: Schema, probe: Probe) -> Mapping:
+    """The project file, checked against both catalogs. Raises UsageError (no file) or MappingError with every fault."""
+    draft = load(path)
+    desk = Desk(draft, source, target)
+    desk.frames = {name: frame(desk, entity) for name, entity in draft.entities.items()}
+    entities = [entity for one in desk.frames.values() if (entity := _entity(desk, one))]
+    _identities(desk)
+    content_types = _content_types(desk)
+    desk.settle(probe)
+    draft.faults.raise_if_any()
+    return _mapping(draft, tuple(entities), content_types)
+
+
+def _mapping(draft: Draft, entities: tuple[Entity, ...], content_types: ContentTypes) -> Mapping:
+    document = draft.document
+    assert draft.source is not None  # else there were faults
+    assert draft.target is not None
+    assert document.namespace is not None
+    return Mapping(
+        file=draft.file,
+        project=document.project or "",
+        namespace=document.namespace,
+        source=draft.source,
+        target=draft.target,
+        entities=entities,
+        content_types=content_types,
+        budget=document.error_budget,
+        fingerprint=fingerprint(document.namespace, entities, content_types),
+        positions=dict(draft.tree.keys),
+    )
+
+
+def _entity(desk: Desk, one: Frame) -> Entity | None:
+    """An entity, with all of its parts checked; None if its tables are not known."""
+    draft = one.draft
+    columns = [column_rule(desk, one, name, filler) for name, filler in draft.columns.items()]
+    references = [reference(desk, one, name, shape) for name, shape in draft.references.items()]
+    where, rules, cutoff = _rules(desk, one, "where"), _rules(desk, one, "rules"), _cutoff(desk, one)
+    _required(desk, one)
+    if one.source is None or one.target is None or one.id_column is None:
+        return None
+    return Entity(
+        name=one.name,
+        source=one.source.qualified,
+        target=one.target.qualified,
+        key=one.key,
+        id_column=one.id_column,
+        identity=one.identity,
+        columns=tuple(rule for rule in columns if rule),
+        references=tuple(found for found in references if found),
+        where=where,
+        rules=rules,
+        cutoff=cutoff,
+        impact=draft.shape.impact or "",
+        budget=draft.shape.error_budget,
+    )
+
+
+def _rules(desk: Desk, one: Frame, section: str) -> tuple[Rule, ...]:
+    """The named conditions of `where` or `rules`; a name stands for one condition in an entity."""
+    shape = one.draft.shape
+    named = (shape.where if section == "where" else shape.rules) or {}
+    for name, condition in named.items():
+        loc: Loc = (*one.loc, section, name)
+        if wrong := too_long(name):
+            desk.draft.say_key(loc, wrong)
+        if section == "rules" and name in (shape.where or {}):
+            desk.draft.say_key(loc, f"{name!r} names a condition of `where` too: write another name")
+        if one.source is not None:
+            desk.condition(one.source, condition, loc)
+    return tuple(Rule(name, condition) for name, condition in named.items())
+
+
+def _cutoff(desk: Desk, one: Frame) -> Cutoff | None:
+    shape, loc = one.draft.cutoff, (*one.loc, "cutoff", "column")
+    if shape is None or shape.column is None or one.source is None:
+        return None
+    column = desk.column(one.source, shape.column, loc)
+    if column is not None and bare(column.type).name not in TIMES:
+        times = [other.name for other in one.source.columns if bare(other.type).name in TIMES]
+        advice = f"write a column that holds one, such as {times[0]}" if times else "leave `cutoff` out"
+        desk.draft.say(loc, f"{shape.column} is {column.type.formatted}, not a time: {advice}")
+    return Cutoff(shape.column, shape.at) if shape.at else None
+
+
+def _required(desk: Desk, one: Frame) -> None:
+    """Says which required target columns nothing fills."""
+    sections = [(*one.loc, section) for section in ("columns", "references")]
+    if one.target is None or one.id_column is None or desk.draft.broken.intersection(sections):
+        return
+    filled = {one.id_column, *one.draft.columns, *one.draft.references}
+    for column in one.target.columns:
+        given = column.has_default or column.generated or column.identity
+        if column.not_null and not given and column.name not in filled:
+            what = f"nothing fills {one.target.name}.{column.name}, which is NOT NULL without a default"
+            desk.draft.say_key(sections[0], f"{what}: write {_filler(one, column)}")
+
+
+def _filler(one: Frame, column: Column) -> str:
+    if any(key.columns == (column.name,) for key in (one.target.foreign_keys if one.target else ())):
+        return f"`{column.name}: {{to: <entity>, path: <path>}}` under `references`"
+    same = one.source is not None and one.source.column(column.name) is not None
+    return f"`{column.name}: {column.name if same else '<source column>'}` under `columns`"
+
+
+def _identities(desk: Desk) -> None:
+    """Two entities with one target and one identity would give the same id to equal keys."""
+    seen: dict[tuple[str, str], Frame] = {}
+    for one in desk.frames.values():
+        if one.target is None:
+            continue
+        first = seen.setdefault((one.target.qualified, one.identity), one)
+        if first is not one:
+            loc: Loc = (*one.loc, "identity")
+            what = f"{first.name} fills {one.target.name} with the identity {one.identity!r} too"
+            desk.draft.say_key(loc, f"{what}, so equal keys would get one id: write another `identity:`")
+
+
+def _content_types(desk: Desk) -> ContentTypes:
+    shape = desk.draft.content_types
+    formerly = {label: tuple(ids) for label, ids in ((shape and shape.formerly) or {}).items()}
+    owners: dict[int, str] = {}
+    for label, ids in formerly.items():
+        for place, number in enumerate(ids):
+            if owners.setdefault(number, label) != label:
+                loc: Loc = ("content_types", "formerly", label, place)
+                desk.draft.say(loc, f"{number} was {owners[number]} already: write it under one type")
+    name = (shape and shape.table) or "django_content_type"
+    used = _first_use(desk)
+    if shape is None and used is None:
+        default = desk.draft.source.schema if desk.draft.source else desk.source.default
+        return ContentTypes(f"{default}.{name}", formerly)
+    where: Loc = ("content_types", "table") if shape is not None else used or ()
+    table = desk.table("source", name, where)
+    lacking = [name for name in ("id", "app_label", "model") if table is not None and table.column(name) is None]
+    if table is not None and lacking:
+        what = f"{table.name} has no column {' and '.join(map(repr, lacking))}, so it holds no content types"
+        desk.draft.say(where, f"{what}: write Django's table")
+    return ContentTypes(table.qualified if table else name, formerly)
+
+
+def _first_use(desk: Desk) -> Loc | None:
+    """Where the file first speaks of content types."""
+    for one in desk.frames.values():
+        for name, filler in one.draft.columns.items():
+            if filler is not None and filler.content_type is not None:
+                return (*one.loc, "columns", name, "content_type")
+        for name, shape in one.draft.references.items():
+            if shape is not None and shape.type is not None:
+                return (*one.loc, "references", name, "type")
+    return None

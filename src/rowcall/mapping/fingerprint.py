@@ -1,0 +1,25 @@
+"""What decides verdicts, as one hash: two mappings with the same fingerprint judge every row alike."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from hashlib import sha256
+from uuid import UUID
+
+from rowcall.mapping.model import ContentTypes, Entity
+
+
+def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: ContentTypes) -> str:
+    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets and impact labels."""
+    said = {
+        "namespace": str(namespace),
+        "content_types": asdict(content_types),
+        "entities": [_deciding(entity) for entity in sorted(entities, key=lambda entity: entity.name)],
+    }
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=sorted)
+    return sha256(text.encode()).hexdigest()
+
+
+def _deciding(entity: Entity) -> dict[str, object]:
+    return {name: value for name, value in asdict(entity).items() if name not in ("impact", "budget")}

@@ -1,0 +1,168 @@
+"""rowcall.yaml as typed values: what the user wants, parsed once, checked against both catalogs by mapping.check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from rowcall.rows import Reason
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Hop:
+    """`column -> table.to_column`: from a row to the row(s) of `table` whose `to_column` equals its `column`.
+
+    `climb` (`column* -> table.to_column until CONDITION`): stays while CONDITION holds for the row, else goes on to the
+    row that `column` names, again and again; `until` is SQL over the columns of `table` (None: until `column` is NULL).
+    A climb starts at a row of `table` itself.
+    """
+
+    column: str
+    table: str  # "schema.table"
+    to_column: str
+    climb: bool = False
+    until: str | None = None
+
+    def __str__(self) -> str:
+        star, until = ("*", f" until {self.until}" if self.until else "") if self.climb else ("", "")
+        return f"{self.column}{star} -> {self.table.split('.', 1)[-1]}.{self.to_column}{until}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One way from a row to its parent. `content_type` ("app_label.model") chooses it in a polymorphic reference."""
+
+    to: str  # entity
+    path: tuple[Hop, ...]
+    content_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A target column that becomes another entity's uuid.
+
+    Without `type_column` every route is tried and all must agree (else ambiguous_reference); with it, the row's content
+    type picks the route. `missing` holds the codes that the mapping turns into NULL; `sentinels` are values, as text,
+    that the mapping declares impossible at any hop.
+    """
+
+    column: str
+    routes: tuple[Route, ...]
+    type_column: str | None = None
+    sentinels: tuple[str, ...] = ()
+    missing: frozenset[Reason] = frozenset()
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """Source value (as text; None is NULL) -> target literal. `otherwise`: "reject", "keep" or "use" with `default`."""
+
+    entries: tuple[tuple[str | None, str | None], ...]
+    otherwise: str = "reject"
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class ColumnRule:
+    """How one target column is filled: exactly one of `source` (a column), `sql` (an expression in the source's
+    Postgres), `constant` (with has_constant), `content_type` (the column that holds a content type id; yields
+    "app_label.model")."""
+
+    column: str
+    source: str | None = None
+    sql: str | None = None
+    content_type: str | None = None
+    constant: str | None = None
+    has_constant: bool = False
+    convert: str | None = None  # a key of mapping.conversions.CONVERSIONS
+    values: ValueMap | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named SQL condition over the source row, evaluated by the source's Postgres; it holds where it IS TRUE."""
+
+    name: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """A row whose `column` is later than `at` (an ISO 8601 time, as text for Postgres) is after_cutoff."""
+
+    column: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many rows may be quarantined before the run stops: a number, or a share (0 to 1) of the source rows."""
+
+    rows: int | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One kind of target row."""
+
+    name: str
+    source: str  # "schema.table"
+    target: str  # "schema.table"
+    key: tuple[str, ...]  # source columns; the primary key unless the mapping names others
+    id_column: str  # the target's uuid key
+    identity: str
+    columns: tuple[ColumnRule, ...] = ()
+    references: tuple[Reference, ...] = ()
+    where: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    cutoff: Cutoff | None = None
+    impact: str = ""
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server is: `kind` is env (a variable that holds a DSN), service (pg_service.conf), dsn (no password)
+    or embedded (a server of the project folder). ROWCALL_SOURCE and ROWCALL_TARGET in the environment win over them."""
+
+    kind: str
+    value: str
+    schema: str = "public"
+
+
+@dataclass(frozen=True)
+class ContentTypes:
+    """Django's content types: the table, and which ids a type had before (`formerly`)."""
+
+    table: str = "public.django_content_type"
+    formerly: MappingOf[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """The project file. `fingerprint` is a SHA-256 over all that decides verdicts (not over connections or budgets)."""
+
+    file: str
+    project: str
+    namespace: UUID
+    source: Endpoint
+    target: Endpoint
+    entities: tuple[Entity, ...]
+    content_types: ContentTypes = ContentTypes()
+    budget: Budget | None = None
+    fingerprint: str = ""
+    positions: MappingOf[Loc, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
+
+    def entity(self, name: str) -> Entity:
+        return next(e for e in self.entities if e.name == name)
+
+    def place(self, *loc: str | int) -> str:
+        """`file:line:column` of a node, or of the nearest one above it."""
+        while loc and loc not in self.positions:
+            loc = loc[:-1]
+        line, column = self.positions.get(loc, (1, 1))
+        return f"{self.file}:{line}:{column}"

@@ -1,0 +1,342 @@
+"""Migration: the object a user holds. It calls the rooms in order and has no logic of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rowcall import forecast
+from rowcall.errors import BudgetExceeded, Interrupted, LedgerConflict, NotConserved, UsageError
+from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, load_rejected
+from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
+from rowcall.mapping import Mapping, peek
+from rowcall.move.belt import Stop, Tables
+from rowcall.move.forecast import Forecast
+from rowcall.move.progress import OnProgress, silent
+from rowcall.move.resume import Resume
+from rowcall.move.run import Run, over_budget
+from rowcall.move.takeback import take_back_all
+from rowcall.move.worker import Crew, Servers
+from rowcall.plan.plan import Plan, foreseen_notes, make_plan, needed
+from rowcall.postgres.connect import Session, connect
+from rowcall.postgres.places import Dsns, Places
+from rowcall.postgres.read import Reader
+from rowcall.postgres.snapshot import SourceSnapshot
+from rowcall.report import Report, build_report
+from rowcall.rows import Counts
+from rowcall.survey import estimate, survey
+from rowcall.verify import Scope, Verification, check_accounts, verify
+from rowcall.version import __version__
+from rowcall.workspace import Workspace
+
+FILE = "rowcall.yaml"
+WORKERS = 2
+Notify = Callable[[str], None]
+
+
+def _unheard(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended: sums per entity from the ledger, rows still open, and whether the forecast held (None: none made)."""
+
+    entities: tuple[EntitySums, ...]
+    complete: bool
+    forecast_matched: bool | None
+    seconds: float
+
+    @property
+    def totals(self) -> Counts:
+        return sum((e.counts for e in self.entities), Counts())
+
+    @property
+    def open(self) -> int:
+        return sum(e.open for e in self.entities)
+
+    @property
+    def exit_code(self) -> int:
+        return 3 if self.open else 0
+
+
+@dataclass
+class _Desk:
+    """What every command works on: sessions, mapping and plan, for the time of the command."""
+
+    dsns: Dsns
+    source: Session
+    target: Session
+    ledger: Ledger
+    mapping: Mapping
+    plan: Plan
+    workspace: Workspace
+    stack: ExitStack
+
+    def reader(self, side: str, **more: Any) -> Reader:
+        endpoint = self.mapping.source if side == "source" else self.mapping.target
+        dsn = self.dsns.source if side == "source" else self.dsns.target
+        reader = Reader(dsn, side, schema=endpoint.schema, **more)
+        self.stack.callback(reader.close)
+        return reader
+
+    def snapshot(self) -> SourceSnapshot:
+        taken = SourceSnapshot(self.dsns.source, self.plan.source_tables, search_path=self.mapping.source.schema)
+        self.stack.callback(taken.close)
+        return taken
+
+    def crew(self, snapshot: SourceSnapshot, stop: Stop, size: int = WORKERS) -> Crew:
+        servers = Servers(
+            self.dsns.source,
+            self.dsns.target,
+            snapshot.name,
+            snapshot.tables,
+            self.mapping.source.schema,
+            self.mapping.target.schema,
+        )
+        return self.stack.enter_context(Crew(size, servers, self.workspace, stop))
+
+    def scope(self, snapshot: SourceSnapshot, names: frozenset[str] | None = None) -> Scope:
+        """What verify works on, reading the source in this snapshot."""
+        know = self.plan.knowledge
+        records = [e for e in self.ledger.entities() if names is None or e.name in names]
+        source = self.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
+        return Scope(
+            records,
+            self.mapping,
+            know.source,
+            know.content_types,
+            source,
+            self.reader("target"),
+            self.workspace.cursor(),
+        )
+
+
+class Migration:
+    """One project: `Migration.open("rowcall.yaml")`, then check(), run(), verify(), report(), ..."""
+
+    def __init__(self, file: Path, notify: Notify = _unheard) -> None:
+        self.file, self.folder, self.notify = file, file.resolve().parent, notify
+        endpoints = peek(file)
+        self.endpoints = {"source": endpoints.source, "target": endpoints.target}
+        self.places = Places(self.folder, self.endpoints, notify)
+
+    @classmethod
+    def open(cls, path: str | Path = FILE, notify: Notify = _unheard) -> Migration:
+        """A project by its file, or by the folder that holds a rowcall.yaml. Raises MappingError or UsageError."""
+        file = Path(path)
+        return cls(file / FILE if file.is_dir() else file, notify)
+
+    @contextmanager
+    def _desk(self) -> Iterator[_Desk]:
+        with ExitStack() as stack:
+            dsns = stack.enter_context(self.places.use())
+            schemas = self.endpoints["source"].schema, self.endpoints["target"].schema
+            source = stack.enter_context(connect(dsns.source, "source", search_path=schemas[0]))
+            target = stack.enter_context(connect(dsns.target, "target", search_path=schemas[1]))
+            ledger = Ledger(target)
+            mapping, knowledge = survey(self.file, source, target, schemas, ledger)
+            workspace = stack.enter_context(Workspace(self.folder / ".rowcall" / "tmp"))
+            yield _Desk(dsns, source, target, ledger, mapping, make_plan(mapping, knowledge), workspace, stack)
+
+    # -- before -----------------------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Order, references and the compiled judges. Raises MappingError with every fault of the file."""
+        with self._desk() as desk:
+            return desk.plan
+
+    def check(self, on_progress: OnProgress = silent) -> forecast.ForecastDocument:
+        """The forecast: every verdict of the run; the target stays as it is. Also saved in the project folder."""
+        with self._desk() as desk:
+            started, stop = time.monotonic(), Stop()
+            crew = desk.crew(desk.snapshot(), stop)
+            create_rejected(desk.workspace.duck)
+            judged = Forecast(desk.plan, crew, desk.reader("target"), desk.ledger.exists(), stop, on_progress)
+            with _interruptible(stop):
+                judged()
+            document = forecast.ForecastDocument(
+                desk.mapping.fingerprint,
+                datetime.now(UTC).isoformat(timespec="seconds"),
+                judged.counts,
+                judged.excluded,
+                find_causes(desk.workspace.duck),
+                forecast.digest(desk.workspace.duck),
+                estimate(
+                    desk.source, desk.plan, sum(c.source for c in judged.counts.values()), time.monotonic() - started
+                ),
+                foreseen_notes(desk.plan),
+                over_budget(desk.mapping, judged.counts),
+            )
+            document.save(self.folder)
+            return document
+
+    # -- the run ----------------------------------------------------------------------------------------------------
+
+    def run(
+        self, on_progress: OnProgress = silent, *, entities: Sequence[str] = (), restart: bool = False
+    ) -> RunResult:
+        """Does the migration, or continues an interrupted one; ends only through the conservation gate.
+
+        `entities` limits it to these and the parents that they need. Raises NotConserved, BudgetExceeded, Interrupted.
+        """
+        if restart:
+            self.undo()
+        with self._desk() as desk:
+            started, stop = time.monotonic(), Stop()
+            only = needed(desk.plan, entities)
+            desk.ledger.lock()
+            self._open_ledger(desk)
+            with _interruptible(stop):
+                snapshot = desk.snapshot()
+                self._settle(desk, snapshot, stop, on_progress, only)
+            return self._gate(desk, snapshot, only, started)
+
+    def _open_ledger(self, desk: _Desk) -> None:
+        """A new ledger, or that of the run which is continued."""
+        if not desk.ledger.exists():
+            found = forecast.saved(self.folder, desk.mapping.fingerprint)
+            with desk.target.transaction():
+                desk.ledger.create(desk.mapping.project, desk.mapping.fingerprint, __version__, found)
+                for record, identity in _entity_records(desk.plan):
+                    desk.ledger.add_entity(record, identity)
+            return
+        run = desk.ledger.run()
+        if run.state == "undoing":
+            raise LedgerConflict("an undo was interrupted", hint="finish it with `rowcall undo`, then run")
+        if run.mapping_fingerprint != desk.mapping.fingerprint:
+            raise UsageError(
+                "the mapping changed since this run began",
+                hint="`rowcall run --restart` undoes the run and begins anew",
+            )
+        desk.ledger.set_state("running")
+
+    def _settle(
+        self, desk: _Desk, snapshot: SourceSnapshot, stop: Stop, on_progress: OnProgress, only: frozenset[str] | None
+    ) -> None:
+        try:
+            crew = desk.crew(snapshot, stop)
+            target = desk.reader("target")
+            tables = Tables(desk.plan, crew.workers[0])
+            number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
+            if moved := Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)():
+                self.notify(moved.told())
+                desk.ledger.note_snapshot(number, moved.told())
+            Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress)(only)
+        except (Interrupted, KeyboardInterrupt, BudgetExceeded):
+            desk.ledger.set_state("interrupted")
+            raise
+
+    def _gate(self, desk: _Desk, snapshot: SourceSnapshot, only: frozenset[str] | None, started: float) -> RunResult:
+        """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
+        accounts = check_accounts(desk.scope(snapshot, only), target_ids=False)
+        if wrong := [a for a in accounts if not a.ok]:
+            desk.ledger.set_state("interrupted")
+            told = "; ".join(
+                f"{a.entity}: {a.missing_lines} keys without a line, {a.surplus_lines} lines without a key"
+                for a in wrong
+            )
+            raise NotConserved(f"the sums do not close: {told}", hint="see `rowcall verify`; the run is not complete")
+        complete = all(e.chunks_settled == e.chunks and e.chunks for e in desk.ledger.sums())
+        desk.ledger.set_state("complete" if complete else "interrupted")
+        load_rejected(desk.reader("target"), desk.workspace.duck)
+        sums = tuple(s for s in desk.ledger.sums() if only is None or s.name in only)
+        matched = forecast.matched(
+            desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
+        )
+        return RunResult(sums, complete, matched if complete else None, time.monotonic() - started)
+
+    def undo(self) -> dict[str, int]:
+        """Removes what the run created, and only that: entity -> rows. Refuses where somebody changed such a row since."""
+        with self._desk() as desk:
+            self._need_ledger(desk)
+            desk.ledger.lock()
+            return take_back_all(desk.ledger, desk.plan, self.notify)
+
+    # -- after ------------------------------------------------------------------------------------------------------
+
+    def verify(self) -> Verification:
+        """The target against the source, by ways of its own; also kept in the ledger for the report."""
+        with self._desk() as desk:
+            self._need_ledger(desk)
+            visible = desk.ledger.snapshots()[-1].visible if desk.ledger.snapshots() else None
+            result = verify(desk.scope(desk.snapshot()), visible=visible)
+            desk.ledger.set_verification(result.as_json())
+            return result
+
+    def status(self) -> Status:
+        """Where the run stands, counted from the ledger's lines."""
+        with self._target_only() as target:
+            return read_status(Ledger(target))
+
+    def causes(self, entity: str | None = None) -> tuple[Cause, ...]:
+        """Why rows are quarantined, root first; of all entities or one."""
+        with self._desk() as desk:
+            self._need_ledger(desk)
+            needed(desk.plan, [entity] if entity else [])
+            load_rejected(desk.reader("target"), desk.workspace.duck)
+            return tuple(c for c in find_causes(desk.workspace.duck) if entity in (None, c.entity))
+
+    def explain(self, entity: str, key: str) -> Story:
+        """One row's story: its path hop by hop, with the values seen, and its fate."""
+        with self._desk() as desk:
+            self._need_ledger(desk)
+            know = desk.plan.knowledge
+            return Teller(desk.mapping, know.source, know.content_types, desk.source, desk.ledger).tell(entity, key)
+
+    def report(self) -> Report:
+        """The failure analysis: figures that a query on the ledger yields, and no others."""
+        with self._desk() as desk:
+            self._need_ledger(desk)
+            load_rejected(desk.reader("target"), desk.workspace.duck)
+            causes = find_causes(desk.workspace.duck)
+            sums = desk.ledger.sums()
+            matched = forecast.matched(
+                desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
+            )
+            return build_report(desk.ledger, causes, desk.plan, matched)
+
+    @contextmanager
+    def _target_only(self) -> Iterator[Session]:
+        with (
+            self.places.use("target") as dsns,
+            connect(dsns.target, "target", search_path=self.endpoints["target"].schema) as target,
+        ):
+            yield target
+
+    def _need_ledger(self, desk: _Desk) -> None:
+        if not desk.ledger.exists():
+            raise UsageError(
+                "the target has no ledger: nothing was run yet", hint="begin with `rowcall check`, then `rowcall run`"
+            )
+
+
+def _entity_records(plan: Plan) -> Iterator[tuple[EntityRecord, str]]:
+    """The ledger's line of each entity, numbered in the plan's order, with its identity."""
+    number = 0
+    for step in plan.steps:
+        for judge in step.judges:
+            number += 1
+            e = judge.entity
+            occupied = e.name in plan.knowledge.occupied
+            yield (
+                EntityRecord(number, e.name, e.target, e.id_column, e.impact, step.number, None, occupied, e.source),
+                e.identity,
+            )
+
+
+@contextmanager
+def _interruptible(stop: Stop) -> Iterator[None]:
+    """Ctrl-C ends the workers at their next batch and becomes Interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stop.now()
+        raise Interrupted(
+            "interrupted", hint="every settled chunk is kept: the same command goes on from here"
+        ) from None

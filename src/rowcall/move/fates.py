@@ -1,0 +1,64 @@
+"""Fate tables in the workspace: for each row of a parent entity, what became of it and under which uuid."""
+
+from __future__ import annotations
+
+import duckdb
+
+from rowcall.loading import load
+from rowcall.plan.judge import Judge, uuid5_sql
+from rowcall.plan.paths import HopTable, fate_table, hop_table
+from rowcall.plan.plan import Plan
+from rowcall.postgres.read import Reader
+from rowcall.sql import qualified
+
+_COLUMNS = "k, outcome, uid, root_entity, root_key"
+
+
+def create_fates(duck: duckdb.DuckDBPyConnection, judge: Judge) -> None:
+    duck.execute(
+        f"create or replace table {fate_table(judge.entity.name)} "
+        f"(k {judge.key.kind}, outcome varchar, uid blob, root_entity varchar, root_key varchar)"
+    )
+
+
+def load_from_ledger(duck: duckdb.DuckDBPyConnection, judge: Judge, entity_id: int, target: Reader) -> None:
+    """What the ledger says, refused rows included."""
+    create_fates(duck, judge)
+    kind = "int8" if judge.key.kind == "BIGINT" else "text"
+    load(
+        duck,
+        fate_table(judge.entity.name),
+        target.batches(
+            f"""select s.source_key::{kind} as k, s.outcome::text as outcome, uuid_send(s.target_id) as uid,
+                       q.root_entity, q.root_key
+                from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
+                where s.entity = {entity_id}"""
+        ),
+        _COLUMNS,
+    )
+
+
+def load_hopeful(duck: duckdb.DuckDBPyConnection, judge: Judge, plan: Plan, source: Reader) -> None:
+    """Every row as if it would migrate: where the judging of a cyclic group starts."""
+    create_fates(duck, judge)
+    uid = uuid5_sql(plan.mapping.namespace, judge.entity, "k")
+    batches = source.batches(f"select {judge.key.sql} as k from {qualified(judge.entity.source)}")
+    load(duck, fate_table(judge.entity.name), batches, f"k, 'migrated', {uid}, null, null")
+
+
+def load_hops(duck: duckdb.DuckDBPyConnection, hop: HopTable, source: Reader) -> str:
+    """Loads one table that paths walk on; a digest of its content, by which a later snapshot can be compared."""
+    name = hop_table(hop.table)
+    duck.execute(f"drop table if exists {name}")
+    created = False
+    for batch in source.batches(hop.source_sql):
+        duck.register("loading", batch)
+        duck.execute(
+            f"insert into {name} select * from loading" if created else f"create table {name} as select * from loading"
+        )
+        duck.unregister("loading")
+        created = True
+    row = duck.sql(
+        f"select count(*)::varchar || ':' || coalesce(bit_xor(md5_number(t::varchar)), 0)::varchar from {name} t"
+    ).fetchone()
+    return str(row[0]) if row else ""

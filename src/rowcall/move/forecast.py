@@ -1,0 +1,149 @@
+"""The forecast: the verdicts of a whole run, computed before the target is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from rowcall.ledger.book import ChunkRecord
+from rowcall.move.belt import Stop, Tables, chunk_ranges, over_chunks
+from rowcall.move.fates import create_fates
+from rowcall.move.prejudge import Prejudge
+from rowcall.move.progress import Meter, OnProgress
+from rowcall.move.verdicts import Verdicts
+from rowcall.move.worker import Crew, Worker
+from rowcall.plan.judge import Judge
+from rowcall.plan.paths import fate_table
+from rowcall.plan.plan import Plan, Step
+from rowcall.postgres.read import ComputationFailed, Reader
+from rowcall.rows import Counts
+from rowcall.sql import ident, literal
+
+REJECTED = (
+    "entity", "key", "code", "column", "reference", "hop", "evidence",
+    "root_entity", "root_key", "parent_entity", "parent_key", "disposition",
+)  # fmt: skip
+
+
+class Forecast:
+    """Judges everything and writes nothing. Afterwards `counts` and `excluded` hold the sums, and the workspace's table
+    `rejected` the first rejection of every quarantined row (made by the caller: explain.create_rejected)."""
+
+    def __init__(
+        self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress
+    ) -> None:
+        self.plan, self.crew, self.target, self.ledger = plan, crew, target, ledger
+        self.stop, self.on_progress = stop, on_progress
+        self.tables = Tables(plan, crew.workers[0])
+        self.counts: dict[str, Counts] = {}
+        self.excluded: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+        self._number = 0
+        self._parents = {p for s in plan.steps for j in s.judges for p in j.parents}
+
+    def __call__(self) -> None:
+        for step in self.plan.steps:
+            self._step(step)
+
+    def _step(self, step: Step) -> None:
+        duck, reader = self.crew.workers[0].duck, self.crew.workers[0].reader
+        self.tables.load_hops(step)
+        chunks, totals = [], {}
+        for judge in step.judges:
+            total, bounds = chunk_ranges(judge, reader)
+            totals[judge.entity.name] = total
+            chunks += [self._chunk(judge, lower, upper) for lower, upper in bounds]
+        if step.prejudged:
+            Prejudge(step, self.plan, self.crew.workers[0], self.target, self.ledger).run(
+                chunks, self.tables.build_routes
+            )
+        else:
+            self.tables.build_routes(step)
+        for judge in step.judges:
+            if judge.entity.name in self._parents and not step.group.cyclic:
+                create_fates(duck, judge)
+        for judge in step.judges:
+            self._judge(step, judge, [c for c in chunks if c.entity == judge.entity.name], totals[judge.entity.name])
+
+    def _chunk(self, judge: Judge, lower: list[str] | None, upper: list[str] | None) -> ChunkRecord:
+        self._number += 1
+        bounds = tuple(lower) if lower else None, tuple(upper) if upper else None
+        return ChunkRecord(self._number, judge.entity.name, *bounds, state="planned", epoch=0, snapshot=None)
+
+    def _judge(self, step: Step, judge: Judge, chunks: list[ChunkRecord], total: int) -> None:
+        name = judge.entity.name
+        self.counts[name] = Counts()
+        meter = Meter(self.on_progress, "judge", name, total)
+        keep = name in self._parents and not step.group.cyclic
+
+        def done(_: ChunkRecord, counts: Counts) -> None:
+            self.counts[name] += counts
+            meter.add(counts.source)
+
+        over_chunks(self.crew, self.stop, chunks, self._work(judge, keep), done)
+
+    def _work(self, judge: Judge, keep: bool) -> Callable[[Worker, ChunkRecord], Counts]:
+        def work(worker: Worker, chunk: ChunkRecord) -> Counts:
+            try:
+                return self._collect(worker, judge, chunk, keep, carefully=False)
+            except ComputationFailed:
+                return self._collect(worker, judge, chunk, keep, carefully=True)
+
+        return work
+
+    def _collect(self, worker: Worker, judge: Judge, chunk: ChunkRecord, keep: bool, *, carefully: bool) -> Counts:
+        """Counts are taken when the whole chunk was judged: a chunk that fails half-way is judged again."""
+        counts, excluded, parts = Counts(), dict[tuple[str, str], int](), []
+        for verdicts in worker.judged(judge, chunk, carefully=carefully):
+            counts += verdicts.counts
+            for rule in verdicts.excluded["excluded"].to_pylist():
+                excluded[(judge.entity.name, rule)] = excluded.get((judge.entity.name, rule), 0) + 1
+            parts.append(_small(verdicts, keep))
+        with self._lock:
+            for key, rows in excluded.items():
+                self.excluded[key] = self.excluded.get(key, 0) + rows
+            for fates, rejected in parts:
+                _store(worker.duck, judge, fates, rejected)
+        return counts
+
+
+def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
+    """What is kept of a batch: fates where the entity is somebody's parent, and the rejected rows' first rejections."""
+    id_column = f"out {verdicts.judge.entity.id_column}"
+    fates = verdicts.table.select(["k", "excluded", "findings", id_column]).rename_columns(
+        ["k", "excluded", "findings", "uid"]
+    )
+    rows = [
+        (verdicts.judge.entity.name, r.key, *(r.rejections[0][f] for f in ("code", "column", "reference", "hop", "evidence")),
+         *r.root, *(r.parent or (None, None)), "open")
+        for r in verdicts.rejected
+    ]  # fmt: skip
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(REJECTED)
+    types = [pa.int32() if name == "hop" else pa.string() for name in REJECTED]
+    rejected = pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=list(REJECTED))
+    return (fates if keep else None), rejected
+
+
+def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rejected: Any) -> None:
+    if rejected.num_rows:
+        duck.register("more", rejected)
+        names = ", ".join(map(ident, REJECTED))
+        duck.execute(f"insert into rejected ({names}) select {names} from more")
+        duck.unregister("more")
+    if fates is not None:
+        duck.register("more", fates)
+        victim = "findings[1].code = 'parent_quarantined'"
+        own = literal(judge.entity.name)
+        duck.execute(
+            f"""insert into {fate_table(judge.entity.name)}
+            select k, case when excluded is not null then 'excluded' when findings is not null then 'quarantined'
+                           else 'migrated' end, uid,
+                   case when {victim} then findings[1].root_entity when findings is not null then {own} end,
+                   case when {victim} then findings[1].root_key when findings is not null then k::varchar end
+            from more"""
+        )
+        duck.unregister("more")

@@ -1,0 +1,204 @@
+"""A cyclic group, settled as one transaction: its rows wait in temporary tables and enter the target in ONE statement.
+
+Postgres checks foreign keys when a statement ends, so that neither a self reference nor a cycle of required references needs
+an order, a deferrable constraint or a constraint taken away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from rowcall.errors import TargetRefused
+from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.move.reading import payloads
+from rowcall.move.settle import Chapter, RowsSwallowed, note_savepoints
+from rowcall.move.worker import Worker
+from rowcall.plan.judge import Judge
+from rowcall.plan.plan import Plan, Step
+from rowcall.postgres.copy import Refusal, RowsRefused, copy_in, insert
+from rowcall.postgres.errors import DriverError, stopped
+from rowcall.postgres.read import ComputationFailed
+from rowcall.rows import Counts
+from rowcall.sql import ident, qualified
+
+SWALLOWED = Refusal("", "swallowed by a trigger or rule of the target")
+Refused = dict[tuple[str, str], Refusal]
+
+
+class RowsFound(Exception):
+    def __init__(self, refused: Refused) -> None:
+        self.refused = refused
+        super().__init__(f"{len(refused)} rows")
+
+
+class GroupSettler:
+    """Settles one cyclic step. `prejudge(refused)` judges it to the fixpoint, without the rows known to be refused."""
+
+    def __init__(
+        self,
+        step: Step,
+        plan: Plan,
+        worker: Worker,
+        entities: Mapping[str, EntityRecord],
+        snapshot: int,
+        prejudge: Callable[[Refused], None],
+    ) -> None:
+        self.step, self.plan, self.worker, self.entities = step, plan, worker, entities
+        self.snapshot, self.prejudge = snapshot, prejudge
+        self.session = worker.session
+
+    def settle(self, chunks: Sequence[ChunkRecord], settled: Callable[[ChunkRecord, Counts], None]) -> None:
+        refused: Refused = {}
+        while True:
+            self.prejudge(refused)
+            try:
+                done = self._try(chunks, refused)
+            except RowsFound as found:
+                refused |= found.refused
+                continue
+            for chunk, counts in done:
+                settled(chunk, counts)
+            return
+
+    def _try(self, chunks: Sequence[ChunkRecord], refused: Refused) -> list[tuple[ChunkRecord, Counts]]:
+        try:
+            with self.session.transaction():
+                self.session.execute("set constraints all immediate")
+                for judge in self.step.judges:
+                    self._create_stage(judge)
+                done = [(chunk, self._chunk(chunk, refused)) for chunk in chunks]
+                self._flush()
+                for judge in self.step.judges:
+                    note_savepoints(self.session, judge, self.entities[judge.entity.name].id)
+                return done
+        except DriverError as error:
+            raise stopped(error, "target", self.step.judges[0].entity.target) from None
+
+    def _stage(self, judge: Judge) -> str:
+        return f"rowcall_stage_{self.entities[judge.entity.name].id}"
+
+    # -- into the stage ---------------------------------------------------------------------------------------------
+
+    def _create_stage(self, judge: Judge) -> None:
+        self.session.execute(
+            f"create temporary table {ident(self._stage(judge))} on commit drop as "
+            f"select {_columns(judge)} from {qualified(judge.entity.target)} with no data"
+        )
+        self.session.execute(f"alter table {ident(self._stage(judge))} add column {ident(_KEY)} text")
+
+    def _chunk(self, chunk: ChunkRecord, refused: Refused) -> Counts:
+        judge, started = self.plan.judge(chunk.entity), time.monotonic()
+        chapter = Chapter(self.entities[chunk.entity].id, chunk.id, judge)
+        try:
+            with self.session.transaction():
+                self._copy(judge, chunk, chapter, refused, carefully=False)
+        except ComputationFailed:
+            chapter = Chapter(chapter.entity, chunk.id, judge)
+            self._copy(judge, chunk, chapter, refused, carefully=True)
+        columns = [c.name for c in self.plan.knowledge.source.tables[judge.entity.source].columns]
+        chapter.write(self.session, lambda keys: payloads(self.worker.reader, judge, columns, keys))
+        Ledger(self.session).settle(chunk, self.snapshot, chapter.counts, time.monotonic() - started)
+        return chapter.counts
+
+    def _copy(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter, refused: Refused, *, carefully: bool) -> None:
+        names = [o.column for o in judge.outputs] + [_KEY]
+        for verdicts in self.worker.judged(judge, chunk, carefully=carefully):
+            gone = {
+                place: refused[(judge.entity.name, key)]
+                for place, key in enumerate(verdicts.accepted_keys)
+                if (judge.entity.name, key) in refused
+            }
+            rest = verdicts.without(gone)
+            if rest.accepted.num_rows:
+                copy_in(self.session, self._stage(judge), names, [rest.keyed_rows()])
+            chapter.add_refused(verdicts, gone)
+
+    # -- into the target --------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """All stages in one statement. Raises RowsFound with the rows that the target does not take."""
+        parts = [
+            f"p{i} as (insert into {qualified(j.entity.target)} ({_columns(j)}) "
+            f"select {_columns(j)} from {ident(self._stage(j))} returning 1)"
+            for i, j in enumerate(self.step.judges)
+        ]
+        sql = f"with {', '.join(parts)} select " + " + ".join(f"(select count(*) from p{i})" for i in range(len(parts)))
+        try:
+            with self.session.transaction():
+                insert(self.session, sql, self.step.judges[0].entity.target)
+                if swallowed := self._missing():
+                    raise RowsFound(swallowed)
+        except RowsRefused as error:
+            found = self._culprits()
+            if not found:
+                raise TargetRefused(
+                    self.step.judges[0].entity.target,
+                    f"refuses the rows of a cycle ({error.refusal.evidence}), none of them alone",
+                    sqlstate=error.refusal.sqlstate,
+                    hint="see the constraint or trigger named here; make it deferrable or quarantine by a rule of the mapping",
+                ) from None
+            raise RowsFound(found) from None
+
+    def _missing(self) -> Refused:
+        """Rows of the stages that did not arrive."""
+        found: Refused = {}
+        for judge in self.step.judges:
+            id_column = ident(judge.entity.id_column)
+            rows = self.session.rows(
+                f"select {ident(_KEY)} from {ident(self._stage(judge))} s where not exists "
+                f"(select from {qualified(judge.entity.target)} t where t.{id_column} = s.{id_column})"
+            )
+            found |= {(judge.entity.name, key): SWALLOWED for (key,) in rows}
+        return found
+
+    def _culprits(self) -> Refused:
+        """Rows that the target refuses for a reason other than the group's own references, by halving."""
+        own = {j.entity.target for j in self.step.judges}
+        found: Refused = {}
+        for judge in self.step.judges:
+            table = self.plan.knowledge.target.tables[judge.entity.target]
+            inner = {key.name for key in table.foreign_keys if key.table in own}
+            keys = [
+                k for (k,) in self.session.rows(f"select {ident(_KEY)} from {ident(self._stage(judge))} order by 1")
+            ]
+            self._halve(judge, keys, inner, found)
+        return found
+
+    def _halve(self, judge: Judge, keys: Sequence[str], inner: set[str], found: Refused) -> None:
+        refusal = self._refusal(judge, keys) if keys else None
+        if refusal is None or (refusal.sqlstate == "23503" and refusal.constraint in inner):
+            return
+        if len(keys) == 1:
+            found[(judge.entity.name, keys[0])] = refusal
+            return
+        middle = len(keys) // 2
+        self._halve(judge, keys[:middle], inner, found)
+        self._halve(judge, keys[middle:], inner, found)
+
+    def _refusal(self, judge: Judge, keys: Sequence[str]) -> Refusal | None:
+        sql = (
+            f"insert into {qualified(judge.entity.target)} ({_columns(judge)}) "
+            f"select {_columns(judge)} from {ident(self._stage(judge))} where {ident(_KEY)} = any(%s)"
+        )
+        try:
+            with self.session.transaction():
+                count = insert(self.session, sql, judge.entity.target, [list(keys)])
+                raise RowsSwallowed if count != len(keys) else _Undo
+        except _Undo:
+            return None
+        except RowsSwallowed:
+            return SWALLOWED
+        except RowsRefused as error:
+            return error.refusal
+
+
+class _Undo(Exception):
+    pass
+
+
+_KEY = "rowcall source key"
+
+
+def _columns(judge: Judge) -> str:
+    return ", ".join(ident(o.column) for o in judge.outputs)

@@ -1,0 +1,188 @@
+"""Judging before writing, where verdicts hang together across chunks.
+
+A cyclic group is judged as if every parent in it migrated; then whoever needs a row that will not migrate falls, to the
+fixpoint. Unique values are compared over the whole entity and the rows already in the target: the lowest source key stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from rowcall.ledger.book import ChunkRecord
+from rowcall.move.fates import create_fates, load_hopeful
+from rowcall.move.verdicts import Verdicts
+from rowcall.move.worker import Worker
+from rowcall.plan.judge import Judge, duplicates_table, uuid5_sql
+from rowcall.plan.keys import need_column
+from rowcall.plan.paths import fate_table
+from rowcall.plan.plan import Plan, Step
+from rowcall.postgres.queries import named_queries
+from rowcall.postgres.read import ComputationFailed, Reader
+from rowcall.schema import Unique
+from rowcall.sql import ident, literal, qualified
+
+Refused = Mapping[tuple[str, str], object]
+
+
+class Prejudge:
+    """One step's judging on keys. Afterwards the workspace holds its duplicates tables and, for a cyclic group, its fates."""
+
+    def __init__(self, step: Step, plan: Plan, worker: Worker, target: Reader, ledger: bool) -> None:
+        self.step, self.plan, self.worker, self.target, self.ledger = step, plan, worker, target, ledger
+        self.duck = worker.duck
+        self._sql = named_queries("rowcall.move", "prejudge.sql")
+
+    def run(
+        self, chunks: Iterable[ChunkRecord], prepare: Callable[[Step], None], refused: Refused | None = None
+    ) -> None:
+        """`prepare` builds the step's route tables; it is called again once the fates are known."""
+        self._do("create")
+        for judge in self.step.judges:
+            self._create_duplicates(judge)
+            if self.step.group.cyclic:
+                load_hopeful(self.duck, judge, self.plan, self.worker.reader)
+        prepare(self.step)
+        for chunk in chunks:
+            self._chunk(self.plan.judge(chunk.entity), chunk)
+        if refused:
+            self._refuse(refused)
+        self._spread()
+        for judge in self.step.judges:
+            self._duplicates(judge)
+        if self.step.group.cyclic:
+            self._spread()
+            for judge in self.step.judges:
+                self._fates(judge)
+            prepare(self.step)
+
+    def _do(self, name: str, **params: object) -> None:
+        for statement in self._sql[name].split(";\n"):
+            used = {key: value for key, value in params.items() if f"${key}" in statement}
+            self.duck.execute(statement, used or None)
+
+    # -- collecting -------------------------------------------------------------------------------------------------
+
+    def _chunk(self, judge: Judge, chunk: ChunkRecord) -> None:
+        try:
+            for verdicts in self.worker.judged(judge, chunk):
+                self._add(judge, chunk, verdicts)
+        except ComputationFailed:
+            self._do("forget", entity=judge.entity.name, chunk=chunk.id)
+            for verdicts in self.worker.judged(judge, chunk, carefully=True):
+                self._add(judge, chunk, verdicts)
+
+    def _add(self, judge: Judge, chunk: ChunkRecord, verdicts: Verdicts) -> None:
+        name = judge.entity.name
+        self.duck.register("verdicts", verdicts.table)
+        self._do("add", entity=name, chunk=chunk.id)
+        for group in judge.group_references:
+            self.duck.execute(
+                f"insert into link select {literal(name)}, k::varchar, {group.name}_parent_entity, {group.name}_parent, "
+                f"{group.needs_sound}, {group.needs_included} from verdicts where {group.name}_parent is not null"
+            )
+        self.duck.unregister("verdicts")
+        for number, unique in enumerate(judge.uniques):
+            self._claim(judge, number, unique, verdicts)
+
+    def _claim(self, judge: Judge, number: int, unique: Unique, verdicts: Verdicts) -> None:
+        """The values of one unique key, each as a hash of its binary form."""
+        payloads = dict(zip((o.column for o in judge.outputs), verdicts.payloads(verdicts.accepted), strict=True))
+        arrays = [verdicts.accepted["k"], *(payloads[c] for c in unique.columns)]
+        names = ["k", *(f"u{i}" for i in range(len(unique.columns)))]
+        self.duck.register("claims", pa.Table.from_arrays(arrays, names=names))
+        self.duck.execute(
+            f"insert into claim select {literal(judge.entity.name)}, k::varchar, {number}, {_hash(unique)} from claims"
+        )
+        self.duck.unregister("claims")
+
+    # -- the fixpoint -----------------------------------------------------------------------------------------------
+
+    def _refuse(self, refused: Refused) -> None:
+        rows = pa.table({"entity": [e for e, _ in refused], "k": [k for _, k in refused]})
+        self.duck.register("refused", rows)
+        self._do("refuse")
+        self.duck.unregister("refused")
+
+    def _spread(self) -> None:
+        self._do("frontier")
+        while True:
+            self._do("spread")
+            if not _count(self.duck, "hit"):
+                return
+            self._do("mark")
+
+    def _fates(self, judge: Judge) -> None:
+        create_fates(self.duck, judge)
+        uid = uuid5_sql(self.plan.mapping.namespace, judge.entity, "k")
+        self.duck.execute(
+            f"""insert into {fate_table(judge.entity.name)}
+            select k::{judge.key.kind}, case state when 'sound' then 'migrated' when 'bad' then 'quarantined' else state end,
+                   {uid}, case state when 'bad' then root_entity end, case state when 'bad' then root_key end
+            from pre where entity = {literal(judge.entity.name)}"""
+        )
+
+    # -- unique values ----------------------------------------------------------------------------------------------
+
+    def _create_duplicates(self, judge: Judge) -> None:
+        name = duplicates_table(judge.entity.name)
+        self.duck.execute(f"create or replace table {name} (k {judge.key.kind}, columns varchar)")
+
+    def _duplicates(self, judge: Judge) -> None:
+        if not judge.uniques:
+            return
+        entity, found = literal(judge.entity.name), duplicates_table(judge.entity.name)
+        parts = []
+        for number, unique in enumerate(judge.uniques):
+            self._existing(judge, unique)
+            parts.append(
+                f"""select c.k::{judge.key.kind} as k, {literal(", ".join(unique.columns))} as columns
+                from claim c join pre p on p.entity = c.entity and p.k = c.k and p.state = 'sound'
+                where c.entity = {entity} and c.uniq = {number} and c.value is not null
+                qualify row_number() over (partition by c.value order by c.k::{judge.key.kind}) > 1
+                     or c.value in (select value from existing)"""
+            )
+            self.duck.execute(f"insert into {found} {parts[-1]}")
+        self.duck.execute(
+            f"create or replace table {found} as select k, string_agg(distinct columns, '; ' order by columns) as columns "
+            f"from {found} group by k"
+        )
+        self.duck.execute(
+            f"update pre set state = 'bad', root_entity = entity, root_key = k "
+            f"where entity = {entity} and k in (select k::varchar from {found})"
+        )
+
+    def _existing(self, judge: Judge, unique: Unique) -> None:
+        """What the target already holds, but for the rows of this run."""
+        self.duck.execute("create or replace table existing (value varchar)")
+        if judge.entity.name not in self.plan.knowledge.occupied:
+            return
+        target = self.plan.knowledge.target.tables[judge.entity.target]
+        columns = ", ".join(
+            f"{need_column(target, c).type.send}({ident(c)}) as u{i}" for i, c in enumerate(unique.columns)
+        )
+        ours = ident(judge.entity.id_column)
+        mine = (
+            f" where not exists (select from rowcall.settlement s where s.target_id = t.{ours})" if self.ledger else ""
+        )
+        for batch in self.target.batches(f"select {columns} from {qualified(judge.entity.target)} t{mine}"):
+            self.duck.register("claims", batch)
+            self.duck.execute(f"insert into existing select {_hash(unique)} from claims")
+            self.duck.unregister("claims")
+
+
+def _hash(unique: Unique) -> str:
+    """DuckDB SQL over u0, u1, ...: NULL where the key does not bind (a NULL in it, unless NULLS NOT DISTINCT)."""
+    values = [f"coalesce(hex(u{i}), 'null')" for i in range(len(unique.columns))]
+    text = f"md5({' || chr(124) || '.join(values)})"
+    if not unique.nulls_distinct:
+        return text
+    return f"case when {' or '.join(f'u{i} is null' for i in range(len(unique.columns)))} then null else {text} end"
+
+
+def _count(duck: duckdb.DuckDBPyConnection, table: str) -> int:
+    row: Sequence[Any] | None = duck.sql(f"select count(*) from {table}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,73 @@
+"""A chunk's rows, batch by batch; the single rows on which an expression of the mapping fails are found and marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rowcall.plan.judge import Judge
+from rowcall.postgres.read import ComputationFailed, Reader
+from rowcall.sql import ident, literal, qualified
+
+Bound = tuple[str, ...] | None
+_PAYLOAD_KEYS = 5_000
+
+
+def chunk_batches(reader: Reader, judge: Judge, lower: Bound, upper: Bound) -> Iterator[Any]:
+    """The chunk in one query. Raises ComputationFailed where an expression fails: begin anew with `careful_batches`."""
+    yield from reader.batches(judge.source_sql(judge.key.within(lower, upper)))
+
+
+def careful_batches(reader: Reader, judge: Judge, lower: Bound, upper: Bound) -> Iterator[Any]:
+    """The same rows, by halving the key range wherever an expression fails; a failing row comes with `failed` set."""
+    key = judge.key
+    table = reader.table(
+        f"select {key.texts} as bound from {qualified(judge.entity.source)} where {key.within(lower, upper)} order by {key.names}"
+    )
+    yield from _part(reader, judge, [lower, *map(tuple, table["bound"].to_pylist())])
+
+
+def _part(reader: Reader, judge: Judge, bounds: Sequence[Any]) -> Iterator[Any]:
+    """The rows between the first bound (exclusive) and the last; each bound after the first is one row's key."""
+    if len(bounds) < 2:
+        yield from reader.batches(judge.source_sql("false"))
+        return
+    condition = judge.key.within(bounds[0], bounds[-1])
+    try:
+        batches = list(reader.batches(judge.source_sql(condition)))
+    except ComputationFailed:
+        if len(bounds) == 2:
+            yield from reader.batches(judge.source_sql(condition, _failing(reader, judge, condition)))
+            return
+        middle = len(bounds) // 2
+        yield from _part(reader, judge, bounds[: middle + 1])
+        yield from _part(reader, judge, bounds[middle:])
+        return
+    yield from batches
+
+
+def _failing(reader: Reader, judge: Judge, condition: str) -> frozenset[str]:
+    """The aliases of the expressions that fail on one row."""
+    return frozenset(r.alias for r in judge.reads if r.fallible and _fails(reader, judge, r.sql, condition))
+
+
+def _fails(reader: Reader, judge: Judge, expression: str, condition: str) -> bool:
+    try:
+        reader.table(f"select {expression} as x from {qualified(judge.entity.source)} where {condition}")
+    except ComputationFailed:
+        return True
+    return False
+
+
+def payloads(reader: Reader, judge: Judge, columns: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+    """Key -> JSON object of each source column as its text, for quarantined rows."""
+    names = ", ".join(map(literal, columns))
+    values = ", ".join(f"{ident(c)}::text" for c in columns)
+    found: dict[str, str] = {}
+    for at in range(0, len(keys), _PAYLOAD_KEYS):
+        table = reader.table(
+            f"select ({judge.key.sql})::text as k, json_object(array[{names}]::text[], array[{values}]::text[])::text as payload "
+            f"from {qualified(judge.entity.source)} where {judge.key.among(keys[at : at + _PAYLOAD_KEYS])}"
+        )
+        found.update(zip(table["k"].to_pylist(), table["payload"].to_pylist(), strict=True))
+    return found

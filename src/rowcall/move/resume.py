@@ -1,0 +1,166 @@
+"""Going on under a new snapshot: did the source move since the settled chunks were read, and what does that touch?
+
+Rows inserted or updated since are those whose xmin the old snapshot does not see; deleted rows are settled keys that the
+source has no more; tables that paths walk on are compared by a digest. What is touched is taken back and judged again, so
+that all sums are of one state of the source.
+https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT (txid_* until Postgres 12, and still there)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.move.belt import Tables
+from rowcall.move.takeback import take_back, take_back_group
+from rowcall.plan.graph import descendants
+from rowcall.plan.judge import Judge
+from rowcall.plan.plan import Plan
+from rowcall.postgres.read import Reader
+from rowcall.sql import literal, qualified
+
+
+@dataclass
+class Moved:
+    """What changed at the source since the settled chunks were read. `rows`: entity -> changed, new or deleted rows;
+    `tables`: path tables with other content; `chunks`: chunks to judge again."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
+    chunks: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.tables)
+
+    def told(self) -> str:
+        parts = [f"{n} rows of {entity}" for entity, n in self.rows.items()] + [f"table {t}" for t in self.tables]
+        return f"the source changed since the run was interrupted ({', '.join(parts)}): {len(self.chunks)} chunks are judged again"
+
+
+class Resume:
+    """Compares the settled chunks with the source as the new snapshot shows it."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, reader: Reader, target: Reader, tables: Tables) -> None:
+        self.plan, self.ledger, self.reader, self.target, self.tables = plan, ledger, reader, target, tables
+        self.entities = {e.name: e for e in ledger.entities()}
+        self.settled = [c for c in ledger.chunks() if c.state == "settled"]
+        self.snapshots = {s.id: s for s in ledger.snapshots()}
+
+    def __call__(self) -> Moved:
+        """Finds what moved and takes it back. Nothing is touched where nothing moved."""
+        moved = Moved()
+        if not self.settled:
+            return moved
+        again = self._by_tables(moved)
+        chunks: set[int] = set()
+        for name in dict.fromkeys(c.entity for c in self.settled):
+            keys = self._moved_keys(self.plan.judge(name), [c for c in self.settled if c.entity == name])
+            if keys:
+                moved.rows[name] = len(keys)
+                chunks |= self._chunks_of(self.plan.judge(name), keys)
+                again |= descendants(self.plan.mapping.entities, [name]) - {name}
+                if self._together(name):
+                    again |= self._group(name)
+        moved.chunks = sorted(chunks | {c.id for c in self.settled if c.entity in again})
+        self._take_back(set(moved.chunks))
+        return moved
+
+    # -- what moved -------------------------------------------------------------------------------------------------
+
+    def _by_tables(self, moved: Moved) -> set[str]:
+        """Entities whose paths walk on a table with other content than when their chunks were read."""
+        again: set[str] = set()
+        for number in {c.snapshot for c in self.settled}:
+            known = self.ledger.digests(number or 0)
+            for step in self.plan.steps:
+                for judge in step.judges:
+                    if any(c.entity == judge.entity.name and c.snapshot == number for c in self.settled):
+                        changed = [t for t in judge.hop_tables if t in known and known[t] != self.tables.digest(t)]
+                        moved.tables += [t for t in changed if t not in moved.tables]
+                        again |= descendants(self.plan.mapping.entities, [judge.entity.name]) if changed else set()
+        return again
+
+    def _moved_keys(self, judge: Judge, chunks: Sequence[ChunkRecord]) -> set[str]:
+        table = self.plan.knowledge.source.tables[judge.entity.source]
+        keys: set[str] = set()
+        for number in {c.snapshot for c in chunks}:
+            visible = self.snapshots[number or 0].visible
+            if table.kind not in ("r", "p"):
+                return {"*"}
+            within = " or ".join(f"({judge.key.within(c.lower, c.upper)})" for c in chunks if c.snapshot == number)
+            found = self.reader.table(
+                f"select ({judge.key.sql})::text as k from {qualified(judge.entity.source)} where ({within}) "
+                f"and not txid_visible_in_snapshot({XMIN}, {literal(visible)}::txid_snapshot)"
+            )
+            keys |= set(found["k"].to_pylist())
+        return keys | self._deleted(judge, chunks)
+
+    def _deleted(self, judge: Judge, chunks: Sequence[ChunkRecord]) -> set[str]:
+        """Settled keys that the source has no more."""
+        duck = self.tables.worker.duck
+        duck.execute("create or replace temp table now_keys (k varchar)")
+        duck.execute("create or replace temp table settled_keys (k varchar)")
+        numbers = ", ".join(str(c.id) for c in chunks)
+        sources = {
+            "now_keys": self.reader.batches(
+                f"select ({judge.key.sql})::text as k from {qualified(judge.entity.source)}"
+            ),
+            "settled_keys": self.target.batches(
+                f"select source_key as k from rowcall.settlement where chunk in ({numbers})"
+            ),
+        }
+        for name, batches in sources.items():
+            for batch in batches:
+                duck.register("loading", batch)
+                duck.execute(f"insert into {name} select k from loading")
+                duck.unregister("loading")
+        return {k for (k,) in duck.sql("select k from settled_keys except select k from now_keys").fetchall()}
+
+    # -- what that touches ------------------------------------------------------------------------------------------
+
+    def _chunks_of(self, judge: Judge, keys: set[str]) -> set[int]:
+        """The settled chunks that hold these keys: by the ledger's lines, new keys by their range."""
+        chunks = [c for c in self.settled if c.entity == judge.entity.name]
+        if "*" in keys:
+            return {c.id for c in chunks}
+        found: set[int] = set()
+        for chunk in chunks:
+            present = self.reader.table(
+                f"select exists (select from {qualified(judge.entity.source)} where {judge.key.within(chunk.lower, chunk.upper)} "
+                f"and {judge.key.among(sorted(keys))}) as hit"
+            )
+            if present["hit"][0].as_py():
+                found.add(chunk.id)
+        wanted = ", ".join(literal(k) for k in sorted(keys))
+        entity = self.entities[judge.entity.name].id
+        lines = self.target.table(
+            f"select distinct chunk from rowcall.settlement where entity = {entity} and source_key in ({wanted})"
+        )
+        return found | set(lines["chunk"].to_pylist())
+
+    def _together(self, entity: str) -> bool:
+        """Whether an entity's verdicts hang together across chunks."""
+        return next(s.prejudged for s in self.plan.steps if entity in s.group.entities)
+
+    def _group(self, entity: str) -> set[str]:
+        return set(next(s.group.entities for s in self.plan.steps if entity in s.group.entities))
+
+    def _take_back(self, chunks: set[int]) -> None:
+        """Children first, so that no reference is in the way."""
+        by_entity: Mapping[str, list[ChunkRecord]] = {
+            name: [c for c in self.settled if c.entity == name and c.id in chunks] for name in self.entities
+        }
+        for step in reversed(self.plan.steps):
+            records: list[EntityRecord] = [self.entities[n] for n in step.group.entities]
+            if step.group.cyclic:
+                take_back_group(self.ledger, records, [c for r in records for c in by_entity[r.name]])
+            else:
+                for chunk in by_entity[records[0].name]:
+                    take_back(self.ledger, records[0], chunk)
+
+
+# xmin as a 64-bit transaction id: its epoch is that of the current one, or the one before.
+_NOW = "txid_snapshot_xmax(txid_current_snapshot())"
+_NEAR = f"(({_NOW} >> 32) << 32) + xmin::text::bigint"
+XMIN = f"case when {_NEAR} > {_NOW} then {_NEAR} - 4294967296 else {_NEAR} end"

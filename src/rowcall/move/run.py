@@ -1,0 +1,169 @@
+"""The run: every chunk that is not settled, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as MappingOf
+
+from rowcall.errors import BudgetExceeded
+from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.mapping.model import Budget, Mapping
+from rowcall.move.belt import Stop, Tables, chunk_ranges, outside, over_chunks
+from rowcall.move.fates import load_from_ledger
+from rowcall.move.group import GroupSettler, Refused
+from rowcall.move.prejudge import Prejudge
+from rowcall.move.progress import Meter, OnProgress
+from rowcall.move.worker import Crew, Worker
+from rowcall.plan.judge import Judge
+from rowcall.plan.plan import Plan, Step
+from rowcall.postgres.read import Reader
+from rowcall.rows import Counts
+from rowcall.sql import qualified
+
+
+class Run:
+    """Settles what is not settled. `snapshot` is the ledger's number of the crew's snapshot."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        crew: Crew,
+        target: Reader,
+        tables: Tables,
+        snapshot: int,
+        stop: Stop,
+        on_progress: OnProgress,
+    ) -> None:
+        self.plan, self.ledger, self.crew, self.target = plan, ledger, crew, target
+        self.snapshot, self.stop, self.on_progress = snapshot, stop, on_progress
+        self.tables = tables
+        self.entities: dict[str, EntityRecord] = {e.name: e for e in ledger.entities()}
+        self.budget = BudgetWatch(plan, ledger)
+
+    def __call__(self, only: frozenset[str] | None = None) -> None:
+        """All steps, or those with one of the entities `only`."""
+        self.plan_chunks()
+        for step in self.plan.steps:
+            if only is None or only.intersection(step.group.entities):
+                self._step(step)
+
+    def plan_chunks(self) -> None:
+        """Key ranges for every entity, once and for all: a resumed run finds the same ones."""
+        known = {c.entity for c in self.ledger.chunks()}
+        number = max((c.id for c in self.ledger.chunks()), default=0) + 1
+        for step in self.plan.steps:
+            for judge in step.judges:
+                name = judge.entity.name
+                if name not in known:
+                    total, bounds = chunk_ranges(judge, self.crew.workers[0].reader)
+                    with self.ledger.session.transaction():
+                        number = self.ledger.add_chunks(self.entities[name].id, number, bounds)
+                        self.ledger.expect(name, total)
+        self.ledger.claim()
+        self.entities = {e.name: e for e in self.ledger.entities()}
+
+    def _step(self, step: Step) -> None:
+        chunks = [c for c in self.ledger.chunks() if c.entity in step.group.entities]
+        todo = [c for c in chunks if c.state == "planned"]
+        if not todo:
+            return
+        self.tables.load_hops(step)
+        self.ledger.set_digests(self.snapshot, self.tables.digests)
+        self._load_parents(step)
+        if step.group.cyclic:
+            self._group(step, chunks, todo)
+        else:
+            self._chunks(step, chunks, todo)
+        # Fresh statistics: without them the next reader of these tables may be given a nested loop.
+        for table in ("rowcall.settlement", "rowcall.quarantined_row", *(j.entity.target for j in step.judges)):
+            self.ledger.session.execute(f"analyze {qualified(table)}")
+
+    def _chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
+        if step.prejudged:
+            self._prejudge(step, chunks, {})
+        else:
+            self.tables.build_routes(step)
+        judge = step.judges[0]
+        meter = self._meter(judge, todo)
+        over_chunks(self.crew, self.stop, todo, self._settle(judge), lambda _, counts: self._done(judge, meter, counts))
+
+    def _settle(self, judge: Judge) -> Callable[[Worker, ChunkRecord], Counts]:
+        entity = self.entities[judge.entity.name].id
+        columns = [c.name for c in self.plan.knowledge.source.tables[judge.entity.source].columns]
+        return lambda worker, chunk: worker.settle(judge, entity, columns, chunk, self.snapshot)
+
+    def _done(self, judge: Judge, meter: Meter, counts: Counts) -> None:
+        meter.add(counts.source)
+        self.budget.add(judge.entity.name, counts.quarantined)
+
+    def _group(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
+        meters = {j.entity.name: self._meter(j, [c for c in todo if c.entity == j.entity.name]) for j in step.judges}
+        settler = GroupSettler(
+            step, self.plan, self.crew.workers[0], self.entities, self.snapshot,
+            lambda refused: self._prejudge(step, chunks, refused),
+        )  # fmt: skip
+        settler.settle(
+            todo, lambda chunk, counts: self._done(self.plan.judge(chunk.entity), meters[chunk.entity], counts)
+        )
+
+    def _prejudge(self, step: Step, chunks: Sequence[ChunkRecord], refused: Refused) -> None:
+        """Over all chunks of the step, the settled ones too: uniqueness and cycles know no chunks."""
+        Prejudge(step, self.plan, self.crew.workers[0], self.target, ledger=True).run(
+            chunks, self.tables.build_routes, refused
+        )
+
+    def _load_parents(self, step: Step) -> None:
+        for parent in outside(step, (p for j in step.judges for p in j.parents)):
+            judge = self.plan.judge(parent)
+            load_from_ledger(self.crew.workers[0].duck, judge, self.entities[parent].id, self.target)
+
+    def _meter(self, judge: Judge, todo: Sequence[ChunkRecord]) -> Meter:
+        name = judge.entity.name
+        total = self.entities[name].rows_expected or 0
+        done = next((s.rows_read for s in self.ledger.sums() if s.name == name), 0) if todo else 0
+        return Meter(self.on_progress, "run", name, total, done)
+
+
+class BudgetWatch:
+    """Stops the run where more rows are quarantined than the mapping's error budgets allow."""
+
+    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+        self.budgets: dict[str, Budget] = {e.name: e.budget for e in plan.mapping.entities if e.budget}
+        self.total = plan.mapping.budget
+        sums = ledger.sums()
+        self.quarantined = {s.name: s.counts.quarantined for s in sums}
+        self.ledger = ledger
+
+    def add(self, entity: str, rows: int) -> None:
+        self.quarantined[entity] = self.quarantined.get(entity, 0) + rows
+        expected = (
+            {e.name: e.rows_expected or 0 for e in self.ledger.entities()}
+            if rows and (self.total or self.budgets)
+            else {}
+        )
+        if not expected:
+            return
+        if (own := self.budgets.get(entity)) is not None:
+            self._check(own, self.quarantined[entity], expected[entity], entity)
+        if self.total is not None:
+            self._check(self.total, sum(self.quarantined.values()), sum(expected.values()), "the run")
+
+    def _check(self, budget: Budget, rows: int, of: int, what: str) -> None:
+        if rows > allowed(budget, of):
+            raise BudgetExceeded(
+                f"the error budget of {what} is spent: {rows} rows quarantined, {allowed(budget, of)} allowed",
+                hint="see `rowcall explain`; raise `error_budget` in the mapping and run again to go on where it stopped",
+            )
+
+
+def allowed(budget: Budget, of: int) -> int:
+    """How many rows a budget lets be quarantined, of so many source rows."""
+    return budget.rows if budget.rows is not None else int((budget.share or 0) * of)
+
+
+def over_budget(mapping: Mapping, counts: MappingOf[str, Counts]) -> bool:
+    """Whether a run with these sums would be stopped."""
+    total = sum(counts.values(), Counts())
+    budgets = [(e.budget, counts[e.name]) for e in mapping.entities if e.budget] + [(mapping.budget, total)]
+    return any(b is not None and c.quarantined > allowed(b, c.source) for b, c in budgets)

@@ -1,0 +1,143 @@
+"""Taking back what was settled: the rows that a chunk wrote, and only those; then its lines.
+
+A row that somebody changed since has another xmin than the chunk's transaction (the low 32 bits of its xid8) and its
+savepoints:
+https://www.postgresql.org/docs/current/ddl-system-columns.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rowcall.errors import TargetRefused
+from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.plan.plan import Plan
+from rowcall.postgres.errors import DriverError, stopped
+from rowcall.sql import ident, qualified
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Rows of an entity that somebody changed since the run wrote them; `keys` are some of their source keys."""
+
+    entity: str
+    rows: int
+    keys: tuple[str, ...]
+
+
+def _ours(entity: EntityRecord) -> str:
+    return (
+        f"{qualified(entity.target_table)} t join rowcall.settlement s on s.target_id = t.{ident(entity.id_column)} "
+        f"join rowcall.chunk c on c.id = s.chunk where s.entity = {entity.id} and s.outcome = 'migrated'"
+    )
+
+
+_CHANGED = "t.xmin::text::bigint <> all ((c.xid::text::numeric % 4294967296)::bigint || coalesce(c.subxids, '{}'))"
+
+
+def changed_rows(ledger: Ledger, entities: Iterable[EntityRecord], chunk: int | None = None) -> list[Changed]:
+    """What somebody changed since, per entity."""
+    found = []
+    for entity in entities:
+        only = f" and s.chunk = {chunk}" if chunk is not None else ""
+        rows = ledger.session.rows(
+            f"select count(*), (array_agg(s.source_key order by s.source_key))[1:5] from {_ours(entity)} and {_CHANGED}{only}"
+        )
+        if rows[0][0]:
+            found.append(Changed(entity.name, rows[0][0], tuple(rows[0][1])))
+    return found
+
+
+def refuse_changed(changed: Sequence[Changed]) -> None:
+    """Raises TargetRefused where rows would be lost that are no longer as the run wrote them."""
+    if changed:
+        told = "; ".join(
+            f"{c.entity}: {c.rows} rows (keys {', '.join(c.keys)}{', ...' if c.rows > len(c.keys) else ''})"
+            for c in changed
+        )
+        raise TargetRefused(
+            "the target", f"somebody changed rows since the run wrote them: {told}",
+            hint="nothing was removed; save or take back these changes, then try again",
+        )  # fmt: skip
+
+
+def take_back(ledger: Ledger, entity: EntityRecord, chunk: ChunkRecord) -> int:
+    """Deletes a chunk's target rows and its lines, in one transaction; the number of rows removed."""
+    try:
+        with ledger.session.transaction():
+            ledger.session.execute("set constraints all immediate")
+            refuse_changed(changed_rows(ledger, [entity], chunk.id))
+            removed = ledger.session.execute(
+                f"delete from {qualified(entity.target_table)} t using rowcall.settlement s "
+                f"where s.target_id = t.{ident(entity.id_column)} and s.chunk = {chunk.id} and s.outcome = 'migrated'"
+            )
+            ledger.reopen(chunk)
+            return removed
+    except DriverError as error:
+        raise _why(error, entity) from None
+
+
+def take_back_group(ledger: Ledger, entities: Sequence[EntityRecord], chunks: Sequence[ChunkRecord]) -> int:
+    """A cyclic group's rows go in one statement, as they came."""
+    if not chunks:
+        return 0
+    numbers = ", ".join(str(c.id) for c in chunks)
+    parts = [
+        f"d{i} as (delete from {qualified(e.target_table)} t using rowcall.settlement s where s.target_id = t.{ident(e.id_column)} "
+        f"and s.entity = {e.id} and s.chunk in ({numbers}) and s.outcome = 'migrated' returning 1)"
+        for i, e in enumerate(entities)
+    ]
+    try:
+        with ledger.session.transaction():
+            ledger.session.execute("set constraints all immediate")
+            refuse_changed(changed_rows(ledger, entities))
+            total = " + ".join(f"(select count(*) from d{i})" for i in range(len(parts)))
+            removed = int(ledger.session.value(f"with {', '.join(parts)} select {total}"))
+            for chunk in chunks:
+                ledger.reopen(chunk)
+            return removed
+    except DriverError as error:
+        raise _why(error, entities[0]) from None
+
+
+def _why(error: DriverError, entity: EntityRecord) -> Exception:
+    if error.sqlstate == "23503":
+        return TargetRefused(
+            entity.target_table, f"rows of others refer to rows of the run ({error.diag.constraint_name})",
+            sqlstate="23503", hint="remove or re-point those rows first; what was removed so far stays removed, and undo goes on",
+        )  # fmt: skip
+    return stopped(error, "target", entity.target_table)
+
+
+def take_back_all(ledger: Ledger, plan: Plan, notify: Callable[[str], None]) -> dict[str, int]:
+    """Undo: everything the run created, children first, then the ledger itself; entity -> rows removed.
+
+    Refused as a whole where somebody changed a row since. Interrupted, it goes on with the next call.
+    """
+    entities = {e.name: e for e in ledger.entities()}
+    refuse_changed(changed_rows(ledger, entities.values()))
+    ledger.set_state("undoing")
+    settled = [c for c in ledger.chunks() if c.state == "settled"]
+    removed = dict.fromkeys(entities, 0)
+    for step in reversed(plan.steps):
+        members = [entities[n] for n in step.group.entities if n in entities]
+        chunks = [c for c in settled if c.entity in step.group.entities]
+        for name, rows in _step_back(ledger, members, chunks, step.group.cyclic):
+            removed[name] += rows
+            notify(f"{name}: {removed[name]} rows removed")
+    with ledger.session.transaction():
+        ledger.drop()
+    return removed
+
+
+def _step_back(
+    ledger: Ledger, members: Sequence[EntityRecord], chunks: Sequence[ChunkRecord], cyclic: bool
+) -> Iterator[tuple[str, int]]:
+    if cyclic:
+        counts = {m.name: ledger.migrated(m.id) for m in members}
+        take_back_group(ledger, members, chunks)
+        yield from counts.items()
+        return
+    for chunk in chunks:
+        yield chunk.entity, take_back(ledger, members[0], chunk)

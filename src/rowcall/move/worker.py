@@ -1,0 +1,153 @@
+"""A worker: its own connections and DuckDB cursor, all inside the one snapshot; it settles whole chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rowcall.errors import Interrupted, TargetRefused
+from rowcall.ledger.book import ChunkRecord, Ledger
+from rowcall.move.reading import careful_batches, chunk_batches, payloads
+from rowcall.move.settle import Chapter, RowsSwallowed, note_savepoints, place_carefully, stream
+from rowcall.move.verdicts import Verdicts, judge_batch
+from rowcall.plan.judge import Judge
+from rowcall.postgres.ask import Answered, ask
+from rowcall.postgres.connect import Session, connect
+from rowcall.postgres.copy import RowsRefused
+from rowcall.postgres.errors import DriverError, is_retryable, stopped
+from rowcall.postgres.read import ComputationFailed, Reader
+from rowcall.rows import Counts
+from rowcall.schema import Type
+from rowcall.workspace import Workspace
+
+LOCK_PATIENCE = "30s"  # for locks of the target's users
+TRIES = 4  # of a chunk that met a deadlock or serialization failure
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where a worker connects, and the snapshot that it joins."""
+
+    source: str
+    target: str
+    snapshot: str
+    tables: tuple[str, ...]
+    source_schema: str = "public"
+    target_schema: str = "public"
+
+
+class Worker:
+    """Used by one thread at a time."""
+
+    def __init__(self, servers: Servers, workspace: Workspace, stopping: Callable[[], bool]) -> None:
+        self.servers, self.stopping = servers, stopping
+        self.duck = workspace.cursor()
+        self.reader = Reader(
+            servers.source, snapshot=servers.snapshot, tables=servers.tables, schema=servers.source_schema
+        )
+        self.session: Session = connect(servers.target, "target", search_path=servers.target_schema)
+        self.session.execute(f"set lock_timeout = '{LOCK_PATIENCE}'")
+        self.questions: Session = connect(servers.target, "target", search_path=servers.target_schema)
+
+    def close(self) -> None:
+        for part in (self.reader, self.session, self.questions, self.duck):
+            part.close()
+
+    # -- judging ----------------------------------------------------------------------------------------------------
+
+    def ask(self, type_: Type, texts: Sequence[str], json: bool) -> list[Answered]:
+        return ask(self.questions, type_, texts, json=json)
+
+    def judged(self, judge: Judge, chunk: ChunkRecord, *, carefully: bool = False) -> Iterator[Verdicts]:
+        """The verdicts of a chunk, batch by batch."""
+        batches = careful_batches if carefully else chunk_batches
+        for batch in batches(self.reader, judge, chunk.lower, chunk.upper):
+            if self.stopping():
+                raise Interrupted("interrupted")
+            yield judge_batch(judge, batch, self.duck, self.ask)
+
+    # -- settling ---------------------------------------------------------------------------------------------------
+
+    def settle(self, judge: Judge, entity: int, columns: Sequence[str], chunk: ChunkRecord, snapshot: int) -> Counts:
+        """Reads, judges, writes and books one chunk; its sums. Tries again after a deadlock."""
+        for attempt in range(TRIES):
+            try:
+                return self._settle(judge, entity, columns, chunk, snapshot)
+            except TargetRefused as error:
+                if not is_retryable(error.sqlstate) or attempt == TRIES - 1:
+                    raise
+                time.sleep(0.1 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _settle(self, judge: Judge, entity: int, columns: Sequence[str], chunk: ChunkRecord, snapshot: int) -> Counts:
+        try:
+            return self._in_one(judge, entity, columns, chunk, snapshot, self._streamed)
+        except ComputationFailed:
+            how = self._careful_read
+        except (RowsRefused, RowsSwallowed):
+            how = self._placed
+        try:
+            return self._in_one(judge, entity, columns, chunk, snapshot, how)
+        except (RowsRefused, RowsSwallowed, ComputationFailed):
+            return self._in_one(judge, entity, columns, chunk, snapshot, self._most_careful)
+
+    def _in_one(
+        self,
+        judge: Judge,
+        entity: int,
+        columns: Sequence[str],
+        chunk: ChunkRecord,
+        snapshot: int,
+        write: Callable[[Judge, ChunkRecord, Chapter], None],
+    ) -> Counts:
+        started, chapter = time.monotonic(), Chapter(entity, chunk.id, judge)
+        try:
+            with self.session.transaction():
+                # A deferred check would fail at COMMIT, where no row can be named any more.
+                self.session.execute("set constraints all immediate")
+                write(judge, chunk, chapter)
+                chapter.write(self.session, lambda keys: payloads(self.reader, judge, columns, keys))
+                if chapter.savepoints:
+                    note_savepoints(self.session, judge, entity, chunk.id)
+                Ledger(self.session).settle(chunk, snapshot, chapter.counts, time.monotonic() - started)
+        except DriverError as error:
+            raise stopped(error, "target", judge.entity.target) from None
+        return chapter.counts
+
+    def _streamed(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
+        stream(self.session, judge.entity.target, judge, self.judged(judge, chunk), chapter)
+
+    def _careful_read(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
+        stream(self.session, judge.entity.target, judge, self.judged(judge, chunk, carefully=True), chapter)
+
+    def _placed(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
+        for verdicts in self.judged(judge, chunk):
+            place_carefully(self.session, judge.entity.target, verdicts, chapter)
+
+    def _most_careful(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
+        for verdicts in self.judged(judge, chunk, carefully=True):
+            place_carefully(self.session, judge.entity.target, verdicts, chapter)
+
+
+class Crew:
+    """The workers of a run, all opened before the first one reads: nobody who queues up for a lock can part them."""
+
+    def __init__(self, size: int, servers: Servers, workspace: Workspace, stopping: Callable[[], bool]) -> None:
+        self.workers: list[Worker] = []
+        try:
+            for _ in range(size):
+                self.workers.append(Worker(servers, workspace, stopping))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,372 @@
+"""The judge: one DuckDB query per entity, compiled from the mapping; `rowcall plan --sql ENTITY` prints it.
+
+The query reads the batch `n` and yields, per source row: its key, its uuid, the values to COPY, the name of the rule that
+excludes it, and all its findings in the contract's order. A sound row has neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
+from uuid import UUID
+
+from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
+from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as
+from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
+from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
+from rowcall.rows import Reason
+from rowcall.schema import Schema, Type, Unique
+from rowcall.sql import ident, literal, qualified
+
+_ORDER = "[" + ", ".join(literal(reason.value) for reason in Reason) + "]"
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the compiler must be told of the servers: catalogs, the types of the mapping's expressions ((table, SQL) -> Type),
+    content type ids, and the bytes of its literals."""
+
+    source: Schema
+    target: Schema
+    types: MappingOf[tuple[str, str], Type]
+    content_types: MappingOf[int, str]
+    literals: Literals
+    occupied: frozenset[str] = frozenset()  # entities whose target already holds rows that are not of this run
+
+
+@dataclass(frozen=True)
+class Read:
+    """One column of the SELECT from the source. `fallible`: an expression of the mapping, which may fail on a row; `label`
+    is where the mapping has it ("columns.slug"), `type` its Postgres type then."""
+
+    alias: str
+    sql: str
+    fallible: bool = False
+    label: str = ""
+    type: str = "bool"
+
+
+@dataclass(frozen=True)
+class GroupReference:
+    """A reference into the entity's own cyclic group: the query's columns `{name}_parent_entity` and `{name}_parent` hold
+    the parent. `needs_sound` and `needs_included` are false where the mapping lets such a parent become NULL."""
+
+    name: str
+    needs_sound: bool
+    needs_included: bool
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The compiled entity."""
+
+    entity: Entity
+    key: Key
+    reads: tuple[Read, ...]
+    outputs: tuple[Output, ...]
+    asks: tuple[Ask, ...]
+    prepare: tuple[str, ...]  # DuckDB statements that build the route tables, in order
+    hop_tables: tuple[str, ...]
+    parents: tuple[str, ...]  # entities whose fate tables the routes read
+    uniques: tuple[Unique, ...]  # of the target, judged set-wise
+    group_references: tuple[GroupReference, ...]
+    sql: str
+
+    def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
+        """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead, whose labels
+        come as the column `failed`."""
+        parts = [f"{'null::' + r.type if r.alias in failed else r.sql} as {ident(r.alias)}" for r in self.reads]
+        labels = ", ".join(r.label for r in self.reads if r.alias in failed) or None
+        parts.append(f"{literal(labels)}::text as failed")
+        return f"select {', '.join(parts)} from {qualified(self.entity.source)} where {condition}"
+
+
+def compile_entity(
+    entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str]
+) -> tuple[Judge, dict[str, HopTable]]:
+    """Compiles one entity. `group` holds the entities of its cyclic group (empty where it is in none)."""
+    compiler = _Compiler(entity, mapping, know, group)
+    return compiler.compile(), compiler.hops
+
+
+class _Compiler:
+    def __init__(self, entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str]) -> None:
+        self.entity, self.mapping, self.know, self.group = entity, mapping, know, group
+        self.hops: dict[str, HopTable] = {}
+        self.table = know.source.tables[entity.source]
+        self.target = know.target.tables[entity.target]
+        self.key = entity_key(entity, know.source)
+        self.reads: dict[str, Read] = {"k": Read("k", self.key.sql)}
+        self.joins: list[str] = []
+        self.inner: dict[str, str] = {}  # alias -> SQL over n and its joins, for the references
+        self.findings: list[Finding] = []
+        self.outputs: list[Output] = []
+        self.asks: list[Ask] = []
+        self.prepare: list[str] = []
+        self.conceded: list[str] = []
+        self.group_references: list[GroupReference] = []
+
+    def compile(self) -> Judge:
+        for number, reference in enumerate(self.entity.references):
+            self._reference(number, reference)
+        self._cutoff()
+        self.outputs.insert(0, Output(self.entity.id_column, uuid5_sql(self.mapping.namespace, self.entity), "raw"))
+        for number, rule in enumerate(self.entity.columns):
+            self._column(number, rule)
+        self._uniqueness()
+        self._rules()
+        self.findings.append(
+            Finding("case when j.failed is not null then 'expression_failed' end", evidence="j.failed")
+        )
+        return Judge(
+            self.entity,
+            self.key,
+            tuple(self.reads.values()) + self._where_reads(),
+            tuple(self.outputs),
+            tuple(self.asks),
+            tuple(self.prepare),
+            tuple(self.hops),
+            tuple(dict.fromkeys(route.to for r in self.entity.references for route in r.routes)),
+            self._uniques(),
+            tuple(self.group_references),
+            self._sql(),
+        )
+
+    # -- references -------------------------------------------------------------------------------------------------
+
+    def _reference(self, number: int, reference: Reference) -> None:
+        routes = [self._route(number, place, reference, route) for place, route in enumerate(reference.routes)]
+        name = f"r{number}"
+        if reference.type_column is not None:
+            fields = self._polymorphic(reference, routes)
+        elif len(routes) == 1:
+            fields = routes[0]
+        else:
+            fields = dict(combine([("", r) for r in routes]))
+        for field in FIELDS:
+            self.inner[f"{name}_{field}"] = fields[field]
+        self._reference_finding(name, reference)
+
+    def _route(self, number: int, place: int, reference: Reference, route: Route) -> dict[str, str]:
+        compiler = RouteCompiler(
+            f"route {self.entity.name}.{reference.column} {place}",
+            route, reference, self.mapping, self.know.source, self.hops,
+        )  # fmt: skip
+        start = self._start(compiler.start_column)
+        answer = compiler.answer(start, self.table, f"r{number}_{place}")
+        self.prepare += compiler.statements
+        self.joins += answer.joins
+        return answer.fields
+
+    def _start(self, column: str) -> Start:
+        found = need_column(self.table, column)
+        alias = f"p {column}"
+        self.reads[alias] = Read(alias, read_as(found))
+        return Start(f"n.{ident(alias)}", kind(found))
+
+    def _polymorphic(self, reference: Reference, routes: list[dict[str, str]]) -> dict[str, str]:
+        """The row's content type picks the route."""
+        type_ = self._start(reference.type_column or "").sql
+        ids: dict[str, list[int]] = {}
+        for number, label in self.know.content_types.items():
+            ids.setdefault(label, []).append(number)
+        branches = []
+        for route, fields in zip(reference.routes, routes, strict=True):
+            numbers = ", ".join(map(str, ids.get(route.content_type or "", []))) or "null"
+            branches.append((f"{type_}::varchar in ({_quoted(numbers)})", fields))
+        unknown = {
+            "code": f"case when {type_} is null then 'null_reference' else 'unknown_type' end",
+            "hop": "1",
+            "seen": f"{type_}::varchar",
+        }
+        return {
+            field: f"case {' '.join(f'when {when} then {fields[field]}' for when, fields in branches)} "
+            f"else {unknown.get(field, 'null')} end"
+            for field in FIELDS
+        }
+
+    def _reference_finding(self, name: str, reference: Reference) -> None:
+        """The rejection of a reference that leads nowhere, unless the mapping lets it be NULL."""
+        target = need_column(self.target, reference.column)
+        code, allowed = f"j.{name}_code", sorted(r.value for r in reference.missing)
+        conceded = f"{code} in ({', '.join(map(literal, allowed))})" if allowed else "false"
+        plain_null = f"({code} = 'null_reference' and j.{name}_hop = 1)" if not target.not_null else "false"
+        self.findings.append(
+            Finding(
+                f"case when {conceded} or {plain_null} then null else {code} end",
+                target.name,
+                reference.column,
+                f"j.{name}_hop",
+                f"j.{name}_seen",
+                root=(f"j.{name}_root_entity", f"j.{name}_root_key"),
+                parent=(f"j.{name}_parent_entity", f"j.{name}_parent"),
+            )
+        )
+        self.outputs.append(Output(reference.column, f"case when {code} is null then j.{name}_uid end", "raw"))
+        if allowed:
+            fields = (
+                f'"column" := {literal(reference.column)}, code := {code}, hop := j.{name}_hop, value := j.{name}_seen'
+            )
+            self.conceded.append(f"case when {conceded} and not {plain_null} then struct_pack({fields}) end")
+        if any(route.to in self.group for route in reference.routes):
+            self.group_references.append(
+                GroupReference(
+                    name,
+                    Reason.PARENT_QUARANTINED not in reference.missing,
+                    Reason.PARENT_EXCLUDED not in reference.missing,
+                )
+            )
+
+    # -- values -----------------------------------------------------------------------------------------------------
+
+    def _column(self, number: int, rule: ColumnRule) -> None:
+        target = need_column(self.target, rule.column)
+        source: Type | None = None
+        if rule.source is not None:
+            source = need_column(self.table, rule.source).type
+        elif rule.sql is not None:
+            source = self.know.types[(self.table.qualified, rule.sql)]
+        filled = fill(number, rule, target, source, self.know.content_types, self.know.literals)
+        self._add(filled, f"columns.{rule.column}")
+
+    def _add(self, filled: Filled, label: str) -> None:
+        self.outputs.append(filled.output)
+        if filled.read:
+            alias, sql = filled.read
+            self.reads[alias] = Read(alias, sql, filled.fallible, label, filled.read_type)
+        if filled.ask:
+            self.asks.append(filled.ask)
+            self.joins.append(
+                f"left join {ident('ask ' + filled.ask.alias)} {filled.ask.alias} on {filled.ask.alias}.k = n.k"
+            )
+            for part in ("k", "code", "evidence", "bytes"):
+                self.inner[f"{filled.ask.alias}_{part}"] = f"{filled.ask.alias}.{part}"
+        if filled.finding:
+            finding = filled.finding
+            code = f"case when j.failed is null then {finding.code} end" if filled.fallible else finding.code
+            self.findings.append(Finding(code, finding.column, value=finding.value, evidence=finding.evidence))
+
+    def _uniqueness(self) -> None:
+        if self._uniques():
+            self.joins.append(f"left join {duplicates_table(self.entity.name)} d on d.k = n.k")
+            self.inner["duplicate"] = "d.columns"
+            code = "case when j.duplicate is not null then 'duplicate_key' end"
+            self.findings.append(Finding(code, None, value="null", evidence="j.duplicate"))
+
+    def _uniques(self) -> tuple[Unique, ...]:
+        """The target's unique keys that the source does not already guarantee."""
+        filled = {output.column for output in self.outputs}
+        return tuple(u for u in self.target.uniques if set(u.columns) <= filled and not self._guaranteed(u))
+
+    def _guaranteed(self, unique: Unique) -> bool:
+        """Unchanged columns that are unique at the source, and the uuid itself, need no judging in an empty target."""
+        if self.entity.name in self.know.occupied:
+            return False
+        if self.entity.id_column in unique.columns:
+            return self.table.is_unique(self.entity.key)
+        plain = {r.column: r.source for r in self.entity.columns if r.source and r.values is None and r.convert is None}
+        return self.table.is_unique(tuple(plain[c] for c in unique.columns if c in plain))
+
+    # -- rules ------------------------------------------------------------------------------------------------------
+
+    def _cutoff(self) -> None:
+        if (cutoff := self.entity.cutoff) is None:
+            return
+        condition = f"({ident(cutoff.column)} > {literal(cutoff.at)}::timestamptz) is true"
+        self.reads["cutoff"] = Read("cutoff", f"({condition})")
+        self.reads["cutoff_value"] = Read("cutoff_value", f"{ident(cutoff.column)}::text")
+        code = "case when j.cutoff then 'after_cutoff' end"
+        self.findings.append(Finding(code, cutoff.column, value="j.cutoff_value"))
+
+    def _rules(self) -> None:
+        for number, rule in enumerate(self.entity.rules):
+            alias = f"rule{number}"
+            self.reads[alias] = Read(alias, f"(({rule.condition}\n) is true)", True, f"rules.{rule.name}")
+            code = f"case when j.failed is null and not j.{alias} then 'rule_failed' end"
+            self.findings.append(Finding(code, None, evidence=literal(rule.name)))
+
+    def _where_reads(self) -> tuple[Read, ...]:
+        return tuple(
+            Read(f"where{number}", f"(({rule.condition}\n) is true)", True, f"where.{rule.name}")
+            for number, rule in enumerate(self.entity.where)
+        )
+
+    # -- the query --------------------------------------------------------------------------------------------------
+
+    def _sql(self) -> str:
+        codes = ",\n    ".join(f"({f.code}) as f{i}" for i, f in enumerate(self.findings)) or "null as f0"
+        inner = "".join(f",\n    {sql} as {ident(alias)}" for alias, sql in self.inner.items())
+        joins = "\n  ".join(self.joins)
+        outputs = "".join(f",\n  {o.sql} as {ident('out ' + o.column)}" for o in self.outputs)
+        asked = "".join(f",\n  {o.asked} as {ident('ask ' + o.column)}" for o in self.outputs if o.asked)
+        parents = [f"{g.name}_{part}" for g in self.group_references for part in ("parent_entity", "parent")]
+        groups = "".join(f",\n  j.{p} as {p}" for p in parents)
+        return f"""with j as (
+  select n.*{inner}
+  from n
+  {joins}
+), judged as (
+  select j.*, {self._excluded()} as excluded,
+    {codes}
+  from j
+)
+select j.k as k, j.excluded as excluded,
+  case when j.excluded is null and {self._any()} is not null then {self._rejections()} end as findings,
+  {self._conceded()} as conceded{outputs}{asked}{groups}
+from judged j"""
+
+    def _excluded(self) -> str:
+        branches = " ".join(
+            f"when j.where{i} is not true then {literal(rule.name)}" for i, rule in enumerate(self.entity.where)
+        )
+        return f"case when j.failed is not null then null {branches} end" if branches else "null::varchar"
+
+    def _any(self) -> str:
+        return f"coalesce({', '.join(f'j.f{i}' for i in range(len(self.findings)))})" if self.findings else "null"
+
+    def _rejections(self) -> str:
+        structs = ",\n    ".join(
+            f"case when j.f{i} is not null then {self._struct(i, finding)} end"
+            for i, finding in enumerate(self.findings)
+        )
+        return f"list_sort(list_filter([\n    {structs}], lambda f: f is not null))"
+
+    def _struct(self, place: int, finding: Finding) -> str:
+        code = f"j.f{place}"
+        victim = f"{code} = 'parent_quarantined'"
+        root, parent = finding.root or ("null", "null"), finding.parent or ("null", "null")
+        fields = {
+            "rank": f"list_position({_ORDER}, {code})::integer",
+            "place": f"{place}::integer",
+            "hop": f"({finding.hop})::integer",
+            "code": code,
+            "column": literal(finding.column),
+            "reference": literal(finding.reference),
+            "value": f"({finding.value})::varchar",
+            "evidence": f"({finding.evidence})::varchar",
+            "root_entity": f"case when {victim} then {root[0]} end::varchar",
+            "root_key": f"case when {victim} then {root[1]} end::varchar",
+            "parent_entity": f"case when {victim} then {parent[0]} end::varchar",
+            "parent_key": f"case when {victim} then {parent[1]} end::varchar",
+        }
+        return "struct_pack(" + ", ".join(f"{ident(k)} := {v}" for k, v in fields.items()) + ")"
+
+    def _conceded(self) -> str:
+        if not self.conceded:
+            return "null"
+        listed = f"list_filter([{', '.join(self.conceded)}], lambda c: c is not null)"
+        return f"case when len({listed}) > 0 then {listed} end"
+
+
+def duplicates_table(entity: str) -> str:
+    """DuckDB table (k, columns): rows whose unique values an earlier row or the target already has."""
+    return ident(f"duplicates {entity}")
+
+
+def uuid5_sql(namespace: UUID, entity: Entity, key: str = "j.k") -> str:
+    """DuckDB SQL for uuid5(namespace, identity || ':' || key) as 16 bytes; the macro is in move.workspace."""
+    return f"uuid5('{namespace.hex}', {literal(entity.identity + ':')} || {key}::varchar)"
+
+
+def _quoted(numbers: str) -> str:
+    return ", ".join("null" if n == "null" else literal(n) for n in numbers.split(", "))

@@ -1,0 +1,265 @@
+"""References along their paths, compiled to DuckDB: for each hop one table that answers "what does this value lead to?".
+
+A path's tables are built back to front. The last holds the parents with their fate, each one before it the rows of a hop's
+table with what the rest of the path yields; so a chunk's row needs one hash join, whatever the number of hops. Every answer
+has the same fields (`FIELDS`): `code` is NULL where the parent is found and migrated, and `candidate` tells what the way
+names (NULL where it names nothing), by which several ways are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rowcall.mapping.model import Hop, Mapping, Reference, Route
+from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as, same
+from rowcall.schema import Schema, Table
+from rowcall.sql import ident, literal, qualified
+
+FIELDS = ("parent_entity", "parent", "uid", "code", "hop", "seen", "candidate", "root_entity", "root_key")
+NOTHING = (
+    dict.fromkeys(FIELDS, "null")
+    | {"uid": "null::blob", "hop": "null::integer"}
+    | dict.fromkeys(
+        ("parent_entity", "parent", "code", "seen", "candidate", "root_entity", "root_key"), "null::varchar"
+    )
+)
+
+
+def fate_table(entity: str) -> str:
+    """DuckDB table (k, outcome, uid, root_entity, root_key): what became of each row of an entity."""
+    return ident(f"fate {entity}")
+
+
+def hop_table(table: str) -> str:
+    """DuckDB table with the columns of one source table that paths walk on."""
+    return ident(f"hop {table}")
+
+
+@dataclass
+class HopTable:
+    """What the paths need of one source table: alias in DuckDB -> Postgres SQL."""
+
+    table: str
+    reads: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def source_sql(self) -> str:
+        reads = ", ".join(f"{sql} as {ident(alias)}" for alias, sql in self.reads.items())
+        return f"select {reads} from {qualified(self.table)}"
+
+
+@dataclass(frozen=True)
+class Start:
+    """A column of the entity's own row where a path begins: its DuckDB expression and kind."""
+
+    sql: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a row alias gets its answer: LEFT JOINs to add, and an expression for each of FIELDS."""
+
+    joins: tuple[str, ...]
+    fields: dict[str, str]
+
+
+class RouteCompiler:
+    """Compiles one route of a reference. `statements` build its tables, in order; `hop_tables` says what they read."""
+
+    def __init__(
+        self, name: str, route: Route, reference: Reference, mapping: Mapping, schema: Schema, hops: dict[str, HopTable]
+    ) -> None:
+        self.name, self.route, self.reference = name, route, reference
+        self.mapping, self.schema, self.hop_tables = mapping, schema, hops
+        self.statements: list[str] = []
+        self.key: Key = entity_key(mapping.entity(route.to), schema)
+
+    def answer(self, start: Start, own: Table, joined: str) -> Answer:
+        """The answer for a chunk's row, whose first path column is `start`; `joined` becomes the alias of its join."""
+        return self._from_row(1, own, start, "n", joined)
+
+    @property
+    def start_column(self) -> str:
+        """The column of the entity's row that the route starts at."""
+        first = self.route.path[0]
+        return first.to_column if first.climb else first.column
+
+    # -- hops -------------------------------------------------------------------------------------------------------
+
+    def _from_row(self, number: int, table: Table, start: Start | None, alias: str, joined: str = "r") -> Answer:
+        """The rest of the path (hop `number` on, from 1) as seen from a row `alias` of `table`."""
+        path = self.route.path
+        if number > len(path):
+            return self._leaf(table, alias)
+        hop = path[number - 1]
+        column = need_column(table, hop.to_column if hop.climb else hop.column)
+        here = start or Start(f"{alias}.{self._read(table, column.name)}", kind(column))
+        lookup = self._climb(number, hop) if hop.climb else self._land(number, hop)
+        landing = need_column(self.schema.tables[hop.table], hop.to_column)
+        on = same(f"{joined}.v", kind(landing), here.sql, here.kind)
+        join = f"left join {lookup} {joined} on {on}"
+        if hop.climb:
+            return Answer((join,), {name: f"{joined}.{name}" for name in FIELDS})
+        return Answer((join,), self._step(number, hop, here.sql, joined))
+
+    def _step(self, number: int, hop: Hop, value: str, joined: str) -> dict[str, str]:
+        """The fields of a row whose column `value` was looked up."""
+        sentinel = self._sentinel(value)
+        missed = f"{value} is null or {sentinel} or {joined}.v is null"
+        named = "null" if self._backward(hop) else f"'?{number}:' || {value}::varchar"
+        return {name: f"{joined}.{name}" for name in FIELDS} | {
+            "code": f"case when {value} is null then 'null_reference' when {sentinel} then 'sentinel_reference' "
+            f"when {joined}.v is null then 'dangling_reference' else {joined}.code end",
+            "hop": f"case when {missed} then {number} else {joined}.hop end",
+            "seen": f"case when {missed} then {value}::varchar else {joined}.seen end",
+            "candidate": f"case when {value} is null or {sentinel} then null "
+            f"when {joined}.v is null then {named} else {joined}.candidate end",
+        }
+
+    def _land(self, number: int, hop: Hop) -> str:
+        """The table that answers for a value which hop `number` looks up; its name."""
+        name = ident(f"{self.name} {number}")
+        table = self.schema.tables[hop.table]
+        if number == len(self.route.path) and hop.to_column == self._own_key and hop.table == self._parent_table:
+            fields = _list(self._leaf_fields("f"))
+            self.statements.append(
+                f"create or replace table {name} as select f.k as v, {fields} from {fate_table(self.route.to)} f"
+            )
+            return name
+        answer = self._from_row(number + 1, table, None, "t")
+        value = f"t.{self._read(table, hop.to_column)}"
+        rows = (
+            f"select {value} as v, {_list(answer.fields)} from {hop_table(table.qualified)} t "
+            f"{' '.join(answer.joins)} where {value} is not null"
+        )
+        self.statements.append(
+            f"create or replace table {name} as {self._agreed(rows, number) if self._backward(hop) else rows}"
+        )
+        return name
+
+    def _agreed(self, rows: str, number: int) -> str:
+        """Several rows for one value: they must name one parent; rows that name none count only where none names one."""
+        packed = ", ".join(f"{name} := {name}" for name in FIELDS)
+        picked = {name: f"s.{name}" for name in FIELDS} | {
+            "code": "case when named is not null then 'ambiguous_reference' else s.code end",
+            "hop": f"case when named is not null then {number} else s.hop end",
+            "seen": "coalesce(named, s.seen)",
+            "candidate": "coalesce(named, s.candidate)",
+        }
+        return f"""
+with landed as materialized ({rows}), met as (
+    select v, min(candidate) <> max(candidate) as disagree,
+           arg_min(struct_pack({packed}), case when candidate is null then 1 else 0 end) as s
+    from landed group by v
+), several as (
+    select v, string_agg(distinct candidate, ', ' order by candidate) as named
+    from landed where v in (select v from met where disagree) group by v
+)
+select v, {_list(picked)} from met left join several using (v)"""
+
+    def _climb(self, number: int, hop: Hop) -> str:
+        """The table that answers for a row of a hierarchy, by its id. Who is not reached from a sound end is in a cycle."""
+        name, table = ident(f"{self.name} {number}"), self.schema.tables[hop.table]
+        own, up = self._read(table, hop.to_column), self._read(table, hop.column)
+        until = self._until(table, hop)
+        answer = self._from_row(number + 1, table, None, "t")
+        source = hop_table(table.qualified)
+        sentinel = self._sentinel(f"t.{up}")
+        failed = NOTHING | {
+            "code": f"case when t.{up} is null then 'null_reference' when {sentinel} then 'sentinel_reference' "
+            "else 'dangling_reference' end",
+            "hop": str(number),
+            "seen": f"t.{up}::varchar",
+            "candidate": f"case when t.{up} is null or {sentinel} then null else '?{number}:' || t.{up}::varchar end",
+        }
+        cyclic = NOTHING | {"code": "'cyclic_path'", "hop": str(number), "seen": f"t.{own}::varchar"}
+        fields = {f: f"case when r.v is null then {cyclic[f]} else r.{f} end" for f in FIELDS}
+        self.statements.append(
+            f"""create or replace table {name} as
+with recursive ended as (
+    select t.{own} as v, {_list(answer.fields)} from {source} t {" ".join(answer.joins)} where t.{until}
+    union all
+    select t.{own} as v, {_list(failed)} from {source} t
+    where not t.{until} and (t.{up} is null or {sentinel} or t.{up} not in (select {own} from {source} where {own} is not null))
+), reached as (
+    select * from ended
+    union all
+    select t.{own}, {", ".join("r." + f for f in FIELDS)} from reached r join {source} t on t.{up} = r.v
+    where not t.{until} and not coalesce({sentinel}, false)
+)
+select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v = t.{own}"""
+        )
+        return name
+
+    # -- the parent -------------------------------------------------------------------------------------------------
+
+    def _leaf(self, table: Table, alias: str) -> Answer:
+        """A row of the parent's own table: its fate."""
+        key = self._add(table, f"k {self.route.to}", self.key.sql)
+        join = f"left join {fate_table(self.route.to)} {alias}_f on {alias}_f.k = {alias}.{key}"
+        return Answer((join,), self._leaf_fields(f"{alias}_f"))
+
+    def _leaf_fields(self, alias: str) -> dict[str, str]:
+        return {
+            "parent_entity": literal(self.route.to),
+            "parent": f"{alias}.k::varchar",
+            "uid": f"{alias}.uid",
+            "code": f"case {alias}.outcome when 'excluded' then 'parent_excluded' "
+            f"when 'quarantined' then 'parent_quarantined' end",
+            "hop": str(len(self.route.path)),
+            "seen": f"{alias}.k::varchar",
+            "candidate": f"{alias}.k::varchar",
+            "root_entity": f"{alias}.root_entity",
+            "root_key": f"{alias}.root_key",
+        }
+
+    @property
+    def _parent_table(self) -> str:
+        return self.mapping.entity(self.route.to).source
+
+    @property
+    def _own_key(self) -> str | None:
+        return self.key.columns[0].name if len(self.key.columns) == 1 else None
+
+    # -- what is read -----------------------------------------------------------------------------------------------
+
+    def _read(self, table: Table, column: str) -> str:
+        return self._add(table, f"c {column}", read_as(need_column(table, column)))
+
+    def _until(self, table: Table, hop: Hop) -> str:
+        condition = hop.until or f"{ident(hop.column)} is null"
+        return self._add(table, f"until {condition}", f"(({condition}\n) is true)")
+
+    def _add(self, table: Table, alias: str, sql: str) -> str:
+        self.hop_tables.setdefault(table.qualified, HopTable(table.qualified)).reads[alias] = sql
+        return ident(alias)
+
+    def _backward(self, hop: Hop) -> bool:
+        return not self.schema.tables[hop.table].is_unique((hop.to_column,))
+
+    def _sentinel(self, value: str) -> str:
+        if not self.reference.sentinels:
+            return "false"
+        return f"{value}::varchar in ({', '.join(map(literal, self.reference.sentinels))})"
+
+
+def _list(fields: dict[str, str]) -> str:
+    return ", ".join(f"{fields[name]} as {name}" for name in FIELDS)
+
+
+def combine(answers: Sequence[tuple[str, dict[str, str]]]) -> Iterator[tuple[str, str]]:
+    """Several routes of one reference, tried together: (field, DuckDB SQL). The first that names a parent answers; routes
+    that name different parents are ambiguous; where none names one, the first route tells why."""
+    candidates = "list_filter([" + ", ".join(f["candidate"] for _, f in answers) + "], lambda c: c is not null)"
+    disagree = f"len(list_distinct({candidates})) > 1"
+    for name in FIELDS:
+        chosen = " ".join(f"when ({f['candidate']}) is not null then {f[name]}" for _, f in answers)
+        value = f"case {chosen} else {answers[0][1][name]} end"
+        override = {
+            "code": "'ambiguous_reference'",
+            "hop": "1",
+            "seen": f"list_aggregate(list_sort(list_distinct({candidates})), 'string_agg', ', ')",
+        }.get(name)
+        yield name, f"case when {disagree} then {override} else {value} end" if override else value

@@ -1,0 +1,153 @@
+"""The Plan: ordered steps, each with its compiled judge; a frozen value that prints as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rowcall.errors import UsageError
+from rowcall.mapping.model import Entity, Mapping
+from rowcall.plan.graph import Group, order, parents
+from rowcall.plan.judge import Judge, Knowledge, compile_entity
+from rowcall.plan.paths import HopTable
+
+CHUNK_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """One group's work."""
+
+    number: int  # from 1
+    group: Group
+    judges: tuple[Judge, ...]
+
+    @property
+    def prejudged(self) -> bool:
+        """Whether verdicts hang together across chunks, so that all rows are judged on keys before one is written."""
+        return self.group.cyclic or any(j.uniques for j in self.judges)
+
+
+@dataclass(frozen=True)
+class Plan:
+    mapping: Mapping
+    steps: tuple[Step, ...]
+    hop_tables: dict[str, HopTable]
+    knowledge: Knowledge
+
+    def judge(self, entity: str) -> Judge:
+        return next(j for s in self.steps for j in s.judges if j.entity.name == entity)
+
+    @property
+    def source_tables(self) -> tuple[str, ...]:
+        """Every source table that the run reads."""
+        content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
+        return tuple(sorted({e.source for e in self.mapping.entities} | set(self.hop_tables) | content))
+
+    def tables_read(self, entity: Entity) -> frozenset[str]:
+        """The source tables whose rows decide an entity's verdicts, its own among them."""
+        landed = {hop.table for r in entity.references for route in r.routes for hop in route.path}
+        typed = {self.mapping.content_types.table} if any(r.type_column for r in entity.references) else set()
+        return frozenset({entity.source} | landed | typed)
+
+    def unread_columns(self, entity: Entity) -> tuple[str, ...]:
+        """Source columns that the mapping names nowhere (columns inside SQL expressions count as named where they occur)."""
+        named = " ".join(
+            [r.source or r.sql or r.content_type or "" for r in entity.columns]
+            + [h.column + " " + h.to_column for r in entity.references for t in r.routes for h in t.path]
+            + [r.type_column or "" for r in entity.references]
+            + [r.condition for r in entity.where + entity.rules]
+            + [*entity.key, entity.cutoff.column if entity.cutoff else ""]
+        )
+        table = self.knowledge.source.tables[entity.source]
+        return tuple(c.name for c in table.columns if c.name not in named)
+
+    def unfilled_columns(self, entity: Entity) -> tuple[str, ...]:
+        """Target columns that the mapping leaves to their default or NULL."""
+        filled = {o.column for o in self.judge(entity.name).outputs}
+        table = self.knowledge.target.tables[entity.target]
+        return tuple(c.name for c in table.columns if c.name not in filled and not c.generated)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "steps": [
+                {"step": s.number, "entities": list(s.group.entities), "cyclic": s.group.cyclic} for s in self.steps
+            ],
+            "entities": [self._entity(j) for s in self.steps for j in s.judges],
+        }
+
+    def _entity(self, judge: Judge) -> dict[str, Any]:
+        entity, source = judge.entity, self.knowledge.source.tables[judge.entity.source]
+        return {
+            "name": entity.name,
+            "source": entity.source,
+            "target": entity.target,
+            "key": list(entity.key),
+            "estimated_rows": source.estimated_rows,
+            "parents": list(parents(entity)),
+            "references": [
+                {
+                    "column": r.column,
+                    "routes": [
+                        {"to": t.to, "content_type": t.content_type, "path": ", ".join(map(str, t.path))}
+                        for t in r.routes
+                    ],
+                }
+                for r in entity.references
+            ],
+            "judged_set_wise": [list(u.columns) for u in judge.uniques],
+            "unread_columns": list(self.unread_columns(entity)),
+            "unfilled_columns": list(self.unfilled_columns(entity)),
+            "triggers": list(self.knowledge.target.tables[entity.target].triggers),
+        }
+
+
+def make_plan(mapping: Mapping, knowledge: Knowledge) -> Plan:
+    """Orders and compiles everything; takes no connection."""
+    by_name = {e.name: e for e in mapping.entities}
+    hops: dict[str, HopTable] = {}
+    steps = []
+    for number, group in enumerate(order(mapping.entities), 1):
+        members = frozenset(group.entities) if group.cyclic else frozenset()
+        judges = []
+        for name in group.entities:
+            judge, reads = compile_entity(by_name[name], mapping, knowledge, members)
+            judges.append(judge)
+            for table, hop in reads.items():
+                hops.setdefault(table, HopTable(table)).reads.update(hop.reads)
+        steps.append(Step(number, group, tuple(judges)))
+    return Plan(mapping, tuple(steps), hops, knowledge)
+
+
+def needed(plan: Plan, entities: Sequence[str]) -> frozenset[str] | None:
+    """These entities, the parents that they need and the members of their groups; None for all."""
+    if not entities:
+        return None
+    known = {e.name: e for e in plan.mapping.entities}
+    found: set[str] = set()
+    todo = list(entities)
+    while todo:
+        name = todo.pop()
+        if name not in known:
+            raise UsageError(f"the mapping has no entity {name!r}", hint=f"it has {', '.join(known)}")
+        if name not in found:
+            found.add(name)
+            todo += parents(known[name])
+            todo += next(s.group.entities for s in plan.steps if name in s.group.entities)
+    return frozenset(found)
+
+
+def foreseen_notes(plan: Plan) -> tuple[str, ...]:
+    """What a forecast cannot see, and what the operator should know of the target before a run."""
+    notes = [
+        "refused_by_target cannot be foreseen: CHECK constraints, triggers, exclusion and foreign keys to unmapped tables"
+    ]
+    for step in plan.steps:
+        for judge in step.judges:
+            table = plan.knowledge.target.tables[judge.entity.target]
+            if table.triggers:
+                notes.append(f"{table.qualified}: the triggers {', '.join(table.triggers)} fire for every row")
+            if judge.entity.name in plan.knowledge.occupied:
+                notes.append(f"{table.qualified}: holds rows already; unique values are judged against them")
+    return tuple(notes)

@@ -1,0 +1,63 @@
+"""The plan as text: what a person reads before a run, and the compiled SQL of one entity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rowcall.errors import UsageError
+from rowcall.mapping.model import Reference
+from rowcall.plan.judge import Judge
+from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
+
+
+def plan_text(plan: Plan) -> str:
+    """Order, references, chunks, and what is not mapped."""
+    return "\n".join(line for step in plan.steps for line in _step(plan, step)) + "\n"
+
+
+def _step(plan: Plan, step: Step) -> Iterator[str]:
+    together = " (a cycle: judged to its fixpoint, settled in one transaction)" if step.group.cyclic else ""
+    for judge in step.judges:
+        entity = judge.entity
+        rows = plan.knowledge.source.tables[entity.source].estimated_rows
+        chunks = max(1, -(-rows // CHUNK_ROWS))
+        yield f"{step.number:>3}. {entity.name}: {entity.source} -> {entity.target}{together}"
+        yield f"     about {rows:,} rows in {chunks} chunk{'s' * (chunks != 1)}, key {', '.join(entity.key)}"
+        for reference in entity.references:
+            yield from _reference(reference)
+        if judge.uniques:
+            yield f"     unique over all rows: {'; '.join(', '.join(u.columns) for u in judge.uniques)}"
+        if triggers := plan.knowledge.target.tables[entity.target].triggers:
+            yield f"     triggers that fire: {', '.join(triggers)}"
+        if unread := plan.unread_columns(entity):
+            yield f"     source columns never read: {', '.join(unread)}"
+        if unfilled := plan.unfilled_columns(entity):
+            yield f"     target columns never filled: {', '.join(unfilled)}"
+
+
+def _reference(reference: Reference) -> Iterator[str]:
+    for route in reference.routes:
+        kind = f" [{route.content_type}]" if route.content_type else ""
+        yield f"     {reference.column} = {route.to}{kind}: {', '.join(map(str, route.path))}"
+
+
+def entity_sql(plan: Plan, entity: str) -> str:
+    """Everything that is run for an entity: the reads (Postgres), the route tables and the judge (DuckDB)."""
+    known = [j.entity.name for s in plan.steps for j in s.judges]
+    if entity not in known:
+        raise UsageError(f"the mapping has no entity {entity!r}", hint=f"it has {', '.join(known)}")
+    return "".join(f"-- {title}\n{sql};\n\n" for title, sql in _statements(plan, plan.judge(entity)))
+
+
+def _statements(plan: Plan, judge: Judge) -> Iterator[tuple[str, str]]:
+    yield "source (Postgres): one chunk's rows, as table n", judge.source_sql("<the chunk's key range>")
+    for table in judge.hop_tables:
+        yield f'source (Postgres): the table that paths walk on, as "hop {table}"', plan.hop_tables[table].source_sql
+    for statement in judge.prepare:
+        yield "workspace (DuckDB): where each value of a path leads", statement
+    for ask in judge.asks:
+        yield (
+            f'workspace (DuckDB): texts of which the target is asked ({ask.type.formatted}), answers as "ask {ask.alias}"',
+            (f"select n.k, {ask.value} from n where {ask.suspect}"),
+        )
+    yield "workspace (DuckDB): the judge", judge.sql

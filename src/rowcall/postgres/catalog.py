@@ -1,0 +1,138 @@
+"""Reads a server's catalog into rowcall.schema values, and asks a server about the mapping's SQL and literals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from rowcall.postgres.connect import Session
+from rowcall.postgres.errors import stopped
+from rowcall.postgres.queries import named_queries
+from rowcall.schema import Check, Column, ForeignKey, Schema, Table, Type, Unique
+from rowcall.sql import ident, qualified
+
+Rows = dict[int, list[tuple[Any, ...]]]
+
+
+def read_schema(session: Session, default: str = "public") -> Schema:
+    """The whole database (without system schemas and rowcall's own)."""
+    try:
+        return _read(session, default)
+    except psycopg.Error as error:
+        raise stopped(error, session.side, "the catalog") from None
+
+
+def _read(session: Session, default: str) -> Schema:
+    queries, version = named_queries("rowcall.postgres", "catalog.sql"), session.server_version
+    words = {
+        "generated": "a.attgenerated <> ''" if version >= 120000 else "false",
+        "nulls_distinct": "not i.indnullsnotdistinct" if version >= 150000 else "true",
+    }
+    groups: dict[str, Rows] = {}
+    for part in ("columns", "uniques", "foreign_keys", "checks", "triggers"):
+        sql = queries[part]
+        for word, text in words.items():
+            sql = sql.replace("{" + word + "}", text)
+        groups[part] = defaultdict(list)
+        for oid, *rest in session.rows(sql):
+            groups[part][oid].append(tuple(rest))
+    types = _types(session.rows(queries["types"]))
+    tables = [_table(row, groups, types) for row in session.rows(queries["tables"])]
+    return Schema({t.qualified: t for t in tables}, default, version, str(session.value("show server_encoding")))
+
+
+def _types(rows: Sequence[tuple[Any, ...]]) -> dict[int, Type]:
+    plain: dict[int, Type] = {}
+    bases: dict[int, tuple[int, int]] = {}
+    for oid, name, schema, kind, category, element, base, base_modifier, send, labels in rows:
+        sql = ident(schema, name)
+        plain[oid] = Type(oid, name, schema, name, sql, send or "", -1, kind, category, tuple(labels or ()), element)
+        if base:
+            bases[oid] = (base, base_modifier)
+    return {oid: _with_base(oid, plain, bases) for oid in plain}
+
+
+def _with_base(oid: int, plain: Mapping[int, Type], bases: Mapping[int, tuple[int, int]]) -> Type:
+    own = plain[oid]
+    if oid not in bases or bases[oid][0] not in plain:
+        return own
+    base, modifier = bases[oid]
+    inner = _with_base(base, plain, bases)
+    return _altered(own, base=_altered(inner, modifier=modifier))
+
+
+def _altered(original: Type, **changes: Any) -> Type:
+    return Type(**{**vars(original), **changes})
+
+
+def typed(types: Mapping[int, Type], oid: int, modifier: int, formatted: str) -> Type:
+    """A type with its modifier: `formatted` is format_type()'s spelling, which casts as it stands."""
+    base = types[oid]
+    sql = formatted if modifier != -1 and base.schema == "pg_catalog" else base.sql
+    return _altered(base, modifier=modifier, formatted=formatted, sql=sql)
+
+
+def _table(row: tuple[Any, ...], groups: Mapping[str, Rows], types: Mapping[int, Type]) -> Table:
+    oid, schema, name, kind, row_security, estimate = row
+    columns = tuple(
+        Column(n, typed(types, t, m, f), not_null, default and not generated, generated, identity)
+        for n, t, m, f, not_null, default, generated, identity in groups["columns"][oid]
+        if t in types
+    )
+    uniques = tuple(Unique(n, tuple(c), primary, nulls) for n, primary, nulls, c in groups["uniques"][oid] if c)
+    return Table(
+        schema,
+        name,
+        columns,
+        kind,
+        next((u for u in uniques if u.primary), None),
+        uniques,
+        tuple(ForeignKey(n, tuple(c), t, tuple(to), d) for n, t, d, c, to in groups["foreign_keys"][oid]),
+        tuple(Check(n, e) for n, e in groups["checks"][oid]),
+        tuple(n for (n,) in groups["triggers"][oid]),
+        row_security,
+        estimate,
+    )
+
+
+class ServerProbe:
+    """Asks the source for the types of expressions and the target whether literals fit (mapping.check's Probe)."""
+
+    def __init__(self, source: Session, target: Session) -> None:
+        self.source, self.target = source, target
+        self._known = _types(source.rows(named_queries("rowcall.postgres", "catalog.sql")["types"]))
+
+    def types(self, table: str, expressions: Sequence[str]) -> Sequence[Type | str]:
+        """For each expression over a row of the source table: its type, or why the server refuses it."""
+        return [self._type(table, expression) for expression in expressions]
+
+    def _type(self, table: str, expression: str) -> Type | str:
+        try:
+            with self.source.connection.cursor() as cursor:
+                cursor.execute(f"select ({expression}\n) from {qualified(table)} limit 0".encode())
+                description = (cursor.description or [])[0]
+                oid, modifier = description.type_code, cursor.pgresult.fmod(0) if cursor.pgresult else -1
+        except psycopg.Error as error:
+            return error.diag.message_primary or "the server refuses it"
+        if oid not in self._known:
+            return f"its type (oid {oid}) is not supported"
+        formatted = str(self.source.value("select format_type(%s, %s)", [oid, modifier]))
+        return typed(self._known, oid, modifier, formatted)
+
+    def literals(self, values: Sequence[tuple[str, Type]]) -> Sequence[str | None]:
+        """For each (text, type): None where the target accepts the text, else its reason."""
+        return [self._literal(text, type_) for text, type_ in values]
+
+    def _literal(self, text: str, type_: Type) -> str | None:
+        try:
+            self.target.rows(f"select %s::{type_.sql}", [text])
+        except psycopg.Error as error:
+            return error.diag.message_primary or "the server refuses it"
+        return None
+
+    def bytes(self, text: str, type_: Type) -> bytes:
+        """A literal in the binary form that the target stores."""
+        return bytes(self.target.value(f"select {type_.send}(%s::{type_.sql})", [text]))

@@ -1,0 +1,110 @@
+"""Rows of the source as Arrow, over ADBC, inside the one exported snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+
+from rowcall.errors import RowcallError, SourceUnreadable
+from rowcall.postgres.connect import SETTINGS, SOURCE_SETTINGS, search_path
+from rowcall.postgres.errors import reason
+from rowcall.postgres.snapshot import BEGIN
+from rowcall.sql import literal, qualified
+
+BATCH_BYTES = 16 << 20
+
+
+class ComputationFailed(RowcallError):
+    """An expression of the mapping failed on some row of a query (a data exception, SQLSTATE class 22)."""
+
+    def __init__(self, sqlstate: str) -> None:
+        self.sqlstate = sqlstate
+        super().__init__(f"an expression of the mapping failed (SQLSTATE {sqlstate})")
+
+
+class Reader:
+    """One ADBC connection. With a snapshot it joins it and holds its own ACCESS SHARE on the tables, so that nobody who
+    queues up for an exclusive lock can come between two of its reads."""
+
+    def __init__(
+        self,
+        dsn: str,
+        side: str = "source",
+        *,
+        snapshot: str | None = None,
+        tables: Sequence[str] = (),
+        schema: str = "public",
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        self.side, self.batch_bytes, self.in_snapshot = side, batch_bytes, False
+        try:
+            self.connection = adbc.connect(dsn, autocommit=True)
+        except adbc_driver_manager.Error as error:
+            raise self._stopped(error) from None
+        self._run(*(SOURCE_SETTINGS if side == "source" else SETTINGS))
+        self._run(f"set search_path = {search_path(schema)}")
+        if snapshot:
+            self._run(BEGIN, f"set transaction snapshot {literal(snapshot)}")
+            self._run(*(f"lock table {qualified(t)} in access share mode nowait" for t in tables))
+            # An expression that fails must not take the snapshot with it.
+            self._run("savepoint rowcall")
+        self.in_snapshot = bool(snapshot)
+
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """The result, batch by batch; at least one (perhaps empty) batch, so that the schema is known."""
+        seen = False
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(self.batch_bytes)})
+                cursor.execute(sql)
+                reader = cursor.fetch_record_batch()
+                for batch in reader:
+                    seen = seen or batch.num_rows > 0
+                    yield batch
+                if not seen:
+                    yield from pa.Table.from_batches([], reader.schema).to_batches(max_chunksize=1)
+        except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+            raise self._stopped(error) from None
+
+    def table(self, sql: str) -> pa.Table:
+        """The whole result; for keys and small tables."""
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetch_arrow_table()
+        except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+            raise self._stopped(error) from None
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _run(self, *statements: str) -> None:
+        try:
+            with self.connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+        except adbc_driver_manager.Error as error:
+            raise self._stopped(error) from None
+
+    def _stopped(self, error: Any) -> RowcallError:
+        state = str(getattr(error, "sqlstate", None) or _state_in(str(error)))
+        if state[:2] == "22":
+            if self.in_snapshot:
+                self._run("rollback to savepoint rowcall")
+            return ComputationFailed(state)
+        what, then = reason(state)
+        if state == "42501":
+            what = "row level security would hide rows, or the right to read is missing"
+            then = "read as the table's owner or a role with BYPASSRLS, or grant SELECT"
+        return SourceUnreadable(self.side, what, sqlstate=state, hint=then)
+
+
+def _state_in(text: str) -> str:
+    """While a result streams, the state comes only inside the message: `... SQLSTATE: 22012 ...`."""
+    marker = "SQLSTATE: "
+    at = text.find(marker)
+    return text[at + len(marker) : at + len(marker) + 5] if at >= 0 else ""

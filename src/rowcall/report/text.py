@@ -1,0 +1,159 @@
+"""Tables for the terminal, as rich renderables: the command line prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from rowcall.explain.causes import Cause
+from rowcall.explain.story import Story, StoryHop
+from rowcall.forecast import ForecastDocument
+from rowcall.ledger.book import EntitySums
+from rowcall.report.report import EntityLine, foreseen_line
+from rowcall.report.words import count, percent, place, speed
+from rowcall.rows import Counts
+from rowcall.verify.checks import Verification
+
+
+def entities_table(lines: Sequence[EntityLine], title: str | None = None) -> Table:
+    """Entity by entity: source, migrated, quarantined, excluded, rate; a total below."""
+    table = _table(title, ["entity"], ["source", "migrated", "quarantined", "excluded", "rate", "rows/s"])
+    for line in lines:
+        _sums(table, line.name, line.counts, percent(line.success_rate), speed(line.rows_per_second))
+    table.add_section()
+    total = EntityLine("total", sum((line.counts for line in lines), Counts()), 0)
+    _sums(table, "total", total.counts, percent(total.success_rate), "")
+    return table
+
+
+def forecast_parts(document: ForecastDocument) -> Iterator[Table | str]:
+    """A forecast: the verdicts, why, and whether the run will fit."""
+    yield entities_table([foreseen_line(name, counts) for name, counts in document.counts.items()], "Forecast")
+    if document.causes:
+        yield causes_table(document.causes, "Causes, root first")
+    for (entity, rule), rows in document.excluded.items():
+        yield f"{entity}: {count(rows, 'row')} excluded by {rule}"
+    e = document.estimate
+    yield (
+        f"estimate of a run: {e['minutes']:.1f} minutes; in the target {e['target_bytes'] / 2**20:,.0f} MB of disk and as much "
+        f"WAL, ROW EXCLUSIVE locks on {e['target_locks']['tables']} tables; in the source ACCESS SHARE on "
+        f"{e['source_locks']['tables']}"
+    )
+    yield from (f"note: {note}" for note in document.notes)
+    if document.over_budget:
+        yield "the error budget would stop this run"
+
+
+def status_table(entities: Sequence[EntitySums]) -> Table:
+    """A running migration, entity by entity."""
+    table = _table(None, ["entity"], ["settled", "of", "done", "quarantined", "excluded", "chunks", "rows/s"])
+    for e in entities:
+        share = percent(e.rows_read / e.expected) if e.expected else "-"
+        fast = speed(e.rows_read / e.seconds if e.seconds else None)
+        numbers = (
+            count(e.rows_read),
+            count(e.expected or 0),
+            share,
+            count(e.counts.quarantined),
+            count(e.counts.excluded),
+        )
+        table.add_row(Text(e.name), *numbers, f"{e.chunks_settled}/{e.chunks}", fast)
+    return table
+
+
+def verification_table(found: Verification) -> Iterator[Table | str]:
+    """The verification: accounts, then references, then the verdict."""
+    accounts = _table("Accounts", ["entity"], ["source", "migrated", "quarantined", "excluded", "missing", "surplus"])
+    accounts.add_column("ok")
+    for a in found.accounts:
+        sums = map(count, (a.source, a.migrated, a.quarantined, a.excluded))
+        missing, surplus = a.missing_lines + (a.missing_in_target or 0), a.surplus_lines + a.duplicates
+        surplus += 0 if a.occupied else a.foreign_in_target or 0
+        accounts.add_row(Text(a.entity), *sums, count(missing), count(surplus), "yes" if a.ok else "NO")
+    references = _table("References", ["entity", "column"], ["checked", "null", "broken", "wrong"])
+    references.add_column("ok")
+    for r in found.references:
+        numbers = map(count, (r.checked, r.nulls, r.broken, r.wrong))
+        references.add_row(Text(r.entity), Text(r.column), *numbers, "yes" if r.ok else "NO")
+    yield from (accounts, references)
+    if found.source_moved and not found.ok:
+        yield "the source moved since the run: differences may be its changes"
+    yield "verified: no difference" if found.ok else "DIFFERENCES were found"
+
+
+def causes_table(causes: Sequence[Cause], title: str | None = None) -> Table:
+    """Causes, root first: what failed, where, how many rows, what they keep back."""
+    table = _table(title, ["entity", "cause", "where"], ["rows", "share", "roots", "victims"])
+    for cause in causes:
+        spots = dict.fromkeys(place(group.column, group.hop) for group in cause.groups)
+        table.add_row(
+            Text(cause.entity),
+            Text(cause.code, style="bold" if cause.is_root else ""),
+            Text("\n".join(filter(None, spots))),
+            count(cause.rows),
+            percent(cause.share),
+            count(cause.roots),
+            count(cause.victims) if cause.victims else "-",
+        )
+    return table
+
+
+def story_text(story: Story) -> Text:
+    """One row's story, with the values seen: for the screen of who asked for it."""
+    text = Text()
+    text.append(f"{story.entity} {story.key}", style="bold")
+    text.append(f": {story.outcome}" + (f" as {story.target_id}" if story.target_id else ""))
+    text.append(f" ({story.cause})\n" if story.cause else "\n")
+    if not story.in_source:
+        text.append("The row is no longer in the source.\n", style="yellow")
+    for reference, hops in groupby(story.hops, key=lambda hop: hop.reference):
+        text.append(f"\n{reference}\n", style="bold")
+        text.append("".join(_hop_lines(list(hops))))
+    text.append("".join(_fates(story)))
+    return text
+
+
+def _hop_lines(hops: Sequence[StoryHop]) -> Iterator[str]:
+    """The hops of one reference; where there are several ways, each further one begins with "or"."""
+    for before, hop in zip((None, *hops), hops, strict=False):
+        if before and before.number and hop.number == 1:
+            yield "  or\n"
+        seen = (" -> " if hop.climb else ", ").join("NULL" if value is None else value for value in hop.seen)
+        rest = "; ".join(filter(None, (count(hop.found, "row") if hop.number else "", hop.note)))
+        yield f"  {hop.number or ' '} {hop.text}: {seen}   ({rest})\n"
+
+
+def _fates(story: Story) -> list[str]:
+    lines = ["\n"]
+    for fate in story.parents:
+        became = fate.outcome or "not in the ledger"
+        became += f" as {fate.target_id}" if fate.target_id else f" ({fate.cause})" if fate.cause else ""
+        lines.append(f"{fate.reference} ends at {fate.entity} {fate.key}: {became}\n")
+    for found in story.rejections:
+        where = place(found.get("reference") or found.get("column"), found.get("hop"))
+        seen = "" if found.get("value") is None else f": saw {found['value']}"
+        evidence = f" [{found['evidence']}]" if found.get("evidence") else ""
+        lines.append(f"rejected: {found['code']}" + (f" at {where}" if where else "") + f"{seen}{evidence}\n")
+    lines += [f"{n['column']} became NULL: {n['code']}, as the mapping says\n" for n in story.nulled]
+    if len(story.chain) > 1:
+        links = " <- ".join(f"{link.entity} {link.key} ({link.code})" for link in story.chain)
+        lines.append(f"kept back by its root: {links}\n")
+    return lines
+
+
+def _table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in texts:
+        table.add_column(name, overflow="fold", no_wrap=name != "where")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _sums(table: Table, name: str, counts: Counts, share: str, fast: str) -> None:
+    numbers = (counts.source, counts.migrated, counts.quarantined, counts.excluded)
+    table.add_row(Text(name), *map(count, numbers), share, fast)

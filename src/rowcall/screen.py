@@ -1,0 +1,86 @@
+"""What the terminal shows while work goes on: progress and messages on stderr, documents on stdout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from rowcall.move.progress import OnProgress, silent
+from rowcall.move.progress import Progress as Step
+from rowcall.report.words import duration, rate
+
+FILE_WIDTH = 110  # columns, where the output is no terminal
+PHASES = {"judge": "judging", "run": "moving"}
+
+
+class Screen:
+    """`as_json`: one JSON document on stdout and nothing else there; `quiet`: no progress and no messages."""
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self.out = Console(highlight=False)
+        self.err = Console(stderr=True, highlight=False)
+        if not self.out.is_terminal:
+            self.out.width = max(self.out.width, FILE_WIDTH)
+
+    def say(self, line: str) -> None:
+        """A message beside the result."""
+        if not self.quiet:
+            self.err.print(line, markup=False, soft_wrap=True)
+
+    def show(self, *parts: Any) -> None:
+        """The result for people; not where JSON was asked for."""
+        if not self.as_json:
+            for part in parts:
+                self.out.print(part, markup=False, soft_wrap=True) if isinstance(part, str) else self.out.print(part)
+
+    def document(self, content: Any) -> None:
+        """The result as JSON, where it was asked for."""
+        if self.as_json:
+            self.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def write(self, text: str) -> None:
+        """Text to stdout as it is."""
+        self.out.file.write(text)
+        self.out.file.flush()
+
+    @contextmanager
+    def progress(self) -> Iterator[OnProgress]:
+        """Bars on a terminal, one line per finished entity elsewhere."""
+        if self.quiet:
+            yield silent
+        elif self.err.is_terminal:
+            with _bars(self.err) as bars:
+                yield _Bars(bars)
+        else:
+            yield self._line
+
+    def _line(self, step: Step) -> None:
+        if step.rows >= step.total:
+            self.err.print(
+                f"{PHASES[step.phase]} {step.entity}: {step.rows:,} rows, {rate(step.rows_per_second)}", markup=False
+            )
+
+
+def _bars(console: Console) -> Progress:
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")]
+    return Progress(*columns, console=console)
+
+
+class _Bars:
+    def __init__(self, bars: Progress) -> None:
+        self.bars, self.tasks = bars, dict[tuple[str, str], TaskID]()
+
+    def __call__(self, step: Step) -> None:
+        name = (step.phase, step.entity)
+        if name not in self.tasks:
+            self.tasks[name] = self.bars.add_task(f"{PHASES[step.phase]} {step.entity}", total=step.total or 1, told="")
+        told = f"{step.rows:,}/{step.total:,} rows  {rate(step.rows_per_second)}"
+        if step.eta is not None and step.rows < step.total:
+            told += f"  {duration(step.eta)} left"
+        self.bars.update(self.tasks[name], completed=step.rows if step.total else 1, told=told)

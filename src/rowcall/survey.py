@@ -1,0 +1,101 @@
+"""Asks both servers what the compiler must know: catalogs, the types of expressions, content types, bytes of literals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rowcall.ledger import Ledger
+from rowcall.mapping import read_mapping
+from rowcall.mapping.model import Entity, Mapping
+from rowcall.plan.judge import Knowledge
+from rowcall.plan.plan import Plan
+from rowcall.postgres.catalog import ServerProbe, read_schema
+from rowcall.postgres.connect import Session
+from rowcall.schema import Schema, Type
+from rowcall.sql import literal, qualified
+
+LEDGER_LINE_BYTES = 150  # a settlement line with its primary key
+WRITING_FACTOR = 3.0  # a run over its judging alone, seen with the target's keys and indexes kept on
+
+
+def survey(
+    file: Path, source: Session, target: Session, schemas: tuple[str, str], ledger: Ledger
+) -> tuple[Mapping, Knowledge]:
+    """Reads the mapping against both catalogs. Raises MappingError with every fault."""
+    source_schema, target_schema = read_schema(source, schemas[0]), read_schema(target, schemas[1])
+    probe = ServerProbe(source, target)
+    mapping = read_mapping(file, source_schema, target_schema, probe)
+    types = _types(mapping, probe)
+    literals = {(text, t.sql): probe.bytes(text, t) for text, t in _literals(mapping, target_schema)}
+    content = content_types(mapping, source)
+    return mapping, Knowledge(
+        source_schema, target_schema, types, content, literals, _occupied(target, mapping, ledger)
+    )
+
+
+def _types(mapping: Mapping, probe: ServerProbe) -> dict[tuple[str, str], Type]:
+    found: dict[tuple[str, str], Type] = {}
+    for entity in mapping.entities:
+        expressions = [rule.sql for rule in entity.columns if rule.sql is not None]
+        for sql, type_ in zip(expressions, probe.types(entity.source, expressions), strict=True):
+            assert isinstance(type_, Type)  # the mapping's check asked the same
+            found[(entity.source, sql)] = type_
+    return found
+
+
+def _literals(mapping: Mapping, target: Schema) -> set[tuple[str, Type]]:
+    """Every (text, type) that a constant or a value map writes."""
+    found: set[tuple[str, Type]] = set()
+    for entity in mapping.entities:
+        for rule in entity.columns:
+            column = target.tables[entity.target].column(rule.column)
+            texts = (
+                [rule.constant, *(v for _, v in rule.values.entries), rule.values.default]
+                if rule.values
+                else [rule.constant]
+            )
+            found |= {(text, column.type) for text in texts if text is not None and column is not None}
+    return found
+
+
+def content_types(mapping: Mapping, source: Session) -> dict[int, str]:
+    """Content type id -> "app_label.model", with the ids that types had formerly; {} where the mapping needs none."""
+    if not any(_typed(entity) for entity in mapping.entities):
+        return {}
+    rows = source.rows(
+        f"select id, app_label || '.' || model from {qualified(mapping.content_types.table)} order by id"
+    )
+    former = {number: label for label, numbers in mapping.content_types.formerly.items() for number in numbers}
+    return dict(rows) | former
+
+
+def _typed(entity: Entity) -> bool:
+    return any(r.type_column for r in entity.references) or any(c.content_type for c in entity.columns)
+
+
+def _occupied(target: Session, mapping: Mapping, ledger: Ledger) -> frozenset[str]:
+    """Entities whose target table held rows of others before the run; the ledger remembers what the run found."""
+    if ledger.exists():
+        return frozenset(e.name for e in ledger.entities() if e.occupied)
+    return frozenset(
+        e.name for e in mapping.entities if target.value(f"select exists (select from {qualified(e.target)})")
+    )
+
+
+def estimate(source: Session, plan: Plan, rows: int, judged_seconds: float) -> dict[str, Any]:
+    """What a run would take, as an estimate: disk from the source tables' size, time from the judging's own.
+
+    Bytes of WAL and disk count the rows and their indexes once (pg_total_relation_size) and about 150 bytes a ledger line.
+    """
+    tables = ", ".join(f"{literal(t)}::regclass" for t in {qualified(e.source) for e in plan.mapping.entities})
+    size = int(source.value(f"select coalesce(sum(pg_total_relation_size(t)), 0) from unnest(array[{tables}]) t") or 0)
+    ledger = rows * LEDGER_LINE_BYTES
+    return {
+        "rows": rows,
+        "target_bytes": size + ledger,
+        "wal_bytes": size + ledger,
+        "minutes": round(judged_seconds * WRITING_FACTOR / 60, 2),
+        "source_locks": {"mode": "ACCESS SHARE", "tables": len(plan.source_tables)},
+        "target_locks": {"mode": "ROW EXCLUSIVE", "tables": len({e.target for e in plan.mapping.entities})},
+    }

@@ -1,0 +1,7 @@
+from rowcall.verify.accounts import check_accounts
+from rowcall.verify.checks import AccountCheck, ReferenceCheck, Verification
+from rowcall.verify.references import check_references
+from rowcall.verify.scope import Scope
+from rowcall.verify.verification import verify
+
+__all__ = ["AccountCheck", "ReferenceCheck", "Scope", "Verification", "check_accounts", "check_references", "verify"]

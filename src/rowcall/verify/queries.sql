@@ -1,0 +1,63 @@
+-- Queries of the verification, for DuckDB. accounts.py and references.py fill the tables that they read.
+
+-- name: sums
+select (select count(*) from source_keys),
+       count(*) filter (where outcome = 'migrated'),
+       count(*) filter (where outcome = 'quarantined'),
+       count(*) filter (where outcome = 'excluded')
+from lines;
+
+-- name: missing_lines
+select k from source_keys anti join lines using (k);
+
+-- name: surplus_lines
+select k from lines anti join source_keys using (k);
+
+-- name: duplicates
+select k from source_keys group by k having count(*) > 1
+union all
+select k from lines group by k having count(*) > 1
+union all
+select min(k) from lines where uid is not null group by uid having count(*) > 1;
+
+-- name: missing_in_target
+select k from lines l anti join target_ids t on t.id = l.uid where l.outcome = 'migrated';
+
+-- name: foreign_in_target
+select t.id::varchar as k from target_ids t anti join known_ids n on n.id = t.id;
+
+-- name: broken
+-- Every row of the target, those that the ledger does not know included.
+select coalesce(l.k, h.id::varchar) as k
+from held h anti join parent_ids p on p.id = h.value left join own l on l.uid = h.id
+where h.value is not null;
+
+-- name: checked
+select count(*), count(*) filter (where h.value is null) from own l join held h on h.id = l.uid;
+
+-- name: wrong
+-- What a migrated row's reference must be: the uuid of the one row that its path leads to. A NULL is right only where the
+-- source's own column is NULL, or where the ledger shows that the mapping let it become NULL for this very reason.
+with expected as (
+    select t.k, count(*) as ways, any_value(p.uid) as uid, any_value(p.outcome) as outcome
+    from (select distinct k, entity, parent from terminals) t left join parents p on p.entity = t.entity and p.k = t.parent
+    group by t.k
+), judged as (
+    select l.k,
+           case when h.value is not null then e.ways = 1 and e.uid = h.value
+                when e.ways is not null then e.ways = 1 and e.outcome <> 'migrated' and n.code = 'parent_' || e.outcome
+                else plain.k is not null or n.code not in ('parent_excluded', 'parent_quarantined')
+           end as sound
+    from own l join held h on h.id = l.uid
+    left join expected e on e.k = l.k
+    left join nulled n on n.k = l.k
+    left join plain on plain.k = l.k
+)
+select k from judged where sound is not true;
+
+-- name: without_payload
+-- For the target's Postgres, unlike all above.
+select s.source_key
+from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
+where s.entity = {entity} and s.outcome = 'quarantined' and q.source_key is null
+order by 1;

@@ -1,0 +1,84 @@
+"""Every reference in the target, computed anew from the source and the crosswalk, and compared."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from rowcall.ledger.book import EntityRecord
+from rowcall.loading import load, table_of
+from rowcall.mapping.model import Entity, Reference
+from rowcall.plan.graph import parents
+from rowcall.plan.source_sql import nulls_sql, terminals_sql
+from rowcall.sql import ident, literal, qualified
+from rowcall.verify.checks import ReferenceCheck
+from rowcall.verify.differences import difference, examples, numbers
+from rowcall.verify.scope import Scope
+
+
+def check_references(scope: Scope) -> tuple[ReferenceCheck, ...]:
+    """Checks every reference column of the ledger's entities."""
+    references = _References(scope)
+    return tuple(chain.from_iterable(references.check(record) for record in scope.records))
+
+
+class _References:
+    def __init__(self, scope: Scope) -> None:
+        self.scope, self.duck = scope, scope.duck.cursor()
+
+    def check(self, record: EntityRecord) -> list[ReferenceCheck]:
+        entity = self.scope.entity(record)
+        if not entity.references:
+            return []
+        self._load_crosswalk(record, entity)
+        return [self._check(record, entity, reference) for reference in entity.references]
+
+    def _check(self, record: EntityRecord, entity: Entity, reference: Reference) -> ReferenceCheck:
+        self._load_held(record, reference)
+        self._load_expected(entity, reference)
+        self._load_nulled(record, reference)
+        checked, nulls = numbers(self.duck, "checked")
+        found = {name: difference(self.duck, name) for name in ("broken", "wrong")}
+        broken, wrong = (count for count, _ in found.values())
+        return ReferenceCheck(entity.name, reference.column, checked, nulls, broken, wrong, examples(found))
+
+    def _load_crosswalk(self, record: EntityRecord, entity: Entity) -> None:
+        """The entity's migrated lines, and all lines of every entity that its references name."""
+        lines = "select source_key, {} target_id::text from rowcall.settlement where entity = {}"
+        target = self.scope.target
+        table_of(self.duck, "own", "k varchar, uid uuid")
+        load(self.duck, "own", target.batches(lines.format("", record.id) + " and outcome = 'migrated'"))
+        table_of(self.duck, "parents", "entity varchar, k varchar, outcome varchar, uid uuid")
+        for parent in filter(None, map(self.scope.record, parents(entity))):
+            batches = target.batches(lines.format("outcome::text,", parent.id))
+            load(self.duck, "parents", batches, f"{literal(parent.name)}, *")
+
+    def _load_held(self, record: EntityRecord, reference: Reference) -> None:
+        """What the target holds in the column, and the ids that it may hold."""
+        columns = f"{ident(record.id_column)}::text as id, {ident(reference.column)}::text as value"
+        table_of(self.duck, "held", "id uuid, value uuid")
+        load(self.duck, "held", self.scope.target.batches(f"select {columns} from {qualified(record.target_table)}"))
+        table_of(self.duck, "parent_ids", "id uuid")
+        named = filter(None, (self.scope.record(route.to) for route in reference.routes))
+        for table, column in {(parent.target_table, parent.id_column) for parent in named}:
+            ids = f"select {ident(column)}::text from {qualified(table)}"
+            load(self.duck, "parent_ids", self.scope.target.batches(ids))
+
+    def _load_expected(self, entity: Entity, reference: Reference) -> None:
+        """Where each row's path ends in the source, and which rows name nothing at all."""
+        scope, given = self.scope, (entity, self.scope.mapping, self.scope.schema, self.scope.types)
+        table_of(self.duck, "terminals", "k varchar, parent varchar, entity varchar")
+        for route in reference.routes:
+            ends = scope.source.batches(terminals_sql(reference, route, *given))
+            load(self.duck, "terminals", ends, f"*, {literal(route.to)}")
+        table_of(self.duck, "plain", "k varchar")
+        load(self.duck, "plain", scope.source.batches(nulls_sql(reference, *given)))
+
+    def _load_nulled(self, record: EntityRecord, reference: Reference) -> None:
+        """The rows that the ledger shows as nulled, for a reason that the mapping allows."""
+        allowed = ", ".join(sorted(literal(reason.value) for reason in reference.missing)) or "null"
+        table_of(self.duck, "nulled", "k varchar, code varchar")
+        nulled = (
+            f"select source_key, code from rowcall.nulled_reference where entity = {record.id} "
+            f"and target_column = {literal(reference.column)} and code in ({allowed})"
+        )
+        load(self.duck, "nulled", self.scope.target.batches(nulled))

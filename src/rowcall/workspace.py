@@ -1,0 +1,56 @@
+"""The DuckDB workspace: one in-memory database that spills to the project folder beyond its memory limit."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+
+MEMORY_LIMIT = "320MB"
+THREADS = 2
+
+# RFC 9562, 5.5: SHA-1 over namespace bytes and name; version 5 in the high nibble of byte 6, variant 10 in byte 8.
+UUID5_MACRO = """
+create or replace macro uuid5_hex(h) as unhex(
+    substr(h, 1, 12) || '5' || substr(h, 14, 3) || translate(substr(h, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')
+    || substr(h, 18, 15));
+create or replace macro uuid5(namespace, name) as uuid5_hex(sha1(unhex(namespace) || encode(name)));
+"""
+
+
+class Workspace:
+    """Owns the database and its spill folder. Threads take a `cursor()` each; tables are shared, registered batches are not."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._spill = tempfile.TemporaryDirectory(prefix="spill-", dir=folder)
+        self.duck = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": self._spill.name,
+                "threads": THREADS,
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+            },
+        )
+        self.duck.execute("set timezone = 'UTC'")
+        self.duck.execute(UUID5_MACRO)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        return self.duck.cursor()
+
+    def close(self) -> None:
+        self.duck.close()
+        self._spill.cleanup()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
