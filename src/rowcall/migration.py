@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from rowcall import forecast
-from rowcall.errors import BudgetExceeded, Interrupted, LedgerConflict, NotConserved, UsageError
+from rowcall.errors import Interrupted, LedgerConflict, NotConserved, UsageError
 from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, load_rejected
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
 from rowcall.mapping import Mapping, peek
@@ -23,7 +24,9 @@ from rowcall.move.run import Run, over_budget
 from rowcall.move.takeback import take_back_all
 from rowcall.move.worker import Crew, Servers
 from rowcall.plan.plan import Plan, foreseen_notes, make_plan, needed
+from rowcall.postgres.catalog import read_schema
 from rowcall.postgres.connect import Session, connect
+from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.places import Dsns, Places
 from rowcall.postgres.read import Reader
 from rowcall.postgres.snapshot import SourceSnapshot
@@ -134,7 +137,7 @@ class Migration:
 
     @contextmanager
     def _desk(self) -> Iterator[_Desk]:
-        with ExitStack() as stack:
+        with ExitStack() as stack, _typed_errors():
             dsns = stack.enter_context(self.places.use())
             schemas = self.endpoints["source"].schema, self.endpoints["target"].schema
             source = stack.enter_context(connect(dsns.source, "source", search_path=schemas[0]))
@@ -191,21 +194,26 @@ class Migration:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
             desk.ledger.lock()
-            self._open_ledger(desk)
+            done = self._open_ledger(desk)
             with _interruptible(stop):
                 snapshot = desk.snapshot()
-                self._settle(desk, snapshot, stop, on_progress, only)
-            return self._gate(desk, snapshot, only, started)
+                if done:
+                    self._look_again(desk, snapshot, stop)
+                    return self._result(desk, only, started)
+                with _interrupted_unless_done(desk.ledger):
+                    self._settle(desk, snapshot, stop, on_progress, only)
+                    self._gate(desk, snapshot, only)
+                return self._result(desk, only, started)
 
-    def _open_ledger(self, desk: _Desk) -> None:
-        """A new ledger, or that of the run which is continued."""
+    def _open_ledger(self, desk: _Desk) -> bool:
+        """A new ledger, or that of the run which is continued; whether that run is complete already."""
+        found = forecast.saved(self.folder, desk.mapping.fingerprint)
         if not desk.ledger.exists():
-            found = forecast.saved(self.folder, desk.mapping.fingerprint)
             with desk.target.transaction():
                 desk.ledger.create(desk.mapping.project, desk.mapping.fingerprint, __version__, found)
-                for record, identity in _entity_records(desk.plan):
-                    desk.ledger.add_entity(record, identity)
-            return
+                for record in _entity_records(desk.plan):
+                    desk.ledger.add_entity(record)
+            return False
         run = desk.ledger.run()
         if run.state == "undoing":
             raise LedgerConflict("an undo was interrupted", hint="finish it with `rowcall undo`, then run")
@@ -214,56 +222,71 @@ class Migration:
                 "the mapping changed since this run began",
                 hint="`rowcall run --restart` undoes the run and begins anew",
             )
+        if run.state == "complete":
+            return True
+        desk.ledger.set_forecast(found)
         desk.ledger.set_state("running")
+        return False
+
+    def _look_again(self, desk: _Desk, snapshot: SourceSnapshot, stop: Stop) -> None:
+        """A complete run stays as it is; whether the source moved since is told."""
+        reader = desk.crew(snapshot, stop, 1).workers[0]
+        moved = Resume(desk.plan, desk.ledger, reader.reader, desk.reader("target"), Tables(desk.plan, reader)).moved()
+        told = f"{moved.told()}; `rowcall run --restart` begins anew" if moved else "nothing is left to do"
+        self.notify(f"this run is complete: {told}")
 
     def _settle(
         self, desk: _Desk, snapshot: SourceSnapshot, stop: Stop, on_progress: OnProgress, only: frozenset[str] | None
     ) -> None:
-        try:
-            crew = desk.crew(snapshot, stop)
-            target = desk.reader("target")
-            tables = Tables(desk.plan, crew.workers[0])
-            number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
-            if moved := Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)():
-                self.notify(moved.told())
-                desk.ledger.note_snapshot(number, moved.told())
-            Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress)(only)
-        except (Interrupted, KeyboardInterrupt, BudgetExceeded):
-            desk.ledger.set_state("interrupted")
-            raise
+        crew = desk.crew(snapshot, stop)
+        target = desk.reader("target")
+        tables = Tables(desk.plan, crew.workers[0])
+        resume = Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)
+        number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
+        if moved := resume.moved():
+            told = f"{moved.told()}: {len(moved.chunks)} settled chunks are judged again"
+            self.notify(told)
+            desk.ledger.note_snapshot(number, told)
+            resume.take_back(moved)
+        Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress)(only)
 
-    def _gate(self, desk: _Desk, snapshot: SourceSnapshot, only: frozenset[str] | None, started: float) -> RunResult:
+    def _gate(self, desk: _Desk, snapshot: SourceSnapshot, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
         accounts = check_accounts(desk.scope(snapshot, only), target_ids=False)
         if wrong := [a for a in accounts if not a.ok]:
-            desk.ledger.set_state("interrupted")
             told = "; ".join(
-                f"{a.entity}: {a.missing_lines} keys without a line, {a.surplus_lines} lines without a key"
+                f"{a.entity}: {a.missing_lines} keys without a line, {a.surplus_lines} lines without a key, "
+                f"{a.duplicates} twice"
                 for a in wrong
             )
             raise NotConserved(f"the sums do not close: {told}", hint="see `rowcall verify`; the run is not complete")
         complete = all(e.chunks_settled == e.chunks and e.chunks for e in desk.ledger.sums())
         desk.ledger.set_state("complete" if complete else "interrupted")
+
+    def _result(self, desk: _Desk, only: frozenset[str] | None, started: float) -> RunResult:
         load_rejected(desk.reader("target"), desk.workspace.duck)
-        sums = tuple(s for s in desk.ledger.sums() if only is None or s.name in only)
-        matched = forecast.matched(
-            desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
-        )
-        return RunResult(sums, complete, matched if complete else None, time.monotonic() - started)
+        run, sums = desk.ledger.run(), desk.ledger.sums()
+        complete = run.state == "complete"
+        own = forecast.digest(desk.workspace.duck)
+        matched = forecast.matched(run.forecast, {s.name: s.counts for s in sums}, own) if complete else None
+        shown = tuple(s for s in sums if only is None or s.name in only)
+        return RunResult(shown, complete, matched, time.monotonic() - started)
 
     def undo(self) -> dict[str, int]:
-        """Removes what the run created, and only that: entity -> rows. Refuses where somebody changed such a row since."""
-        with self._desk() as desk:
-            self._need_ledger(desk)
-            desk.ledger.lock()
-            return take_back_all(desk.ledger, desk.plan, self.notify)
+        """Removes what the run created, and only that: entity -> rows. Needs the target alone. Refuses where somebody
+        changed such a row since, or where rows of others would go with it."""
+        with self._target_only() as target:
+            ledger = Ledger(target)
+            _need(ledger)
+            ledger.lock()
+            return take_back_all(ledger, read_schema(target, self.endpoints["target"].schema), self.notify)
 
     # -- after ------------------------------------------------------------------------------------------------------
 
     def verify(self) -> Verification:
         """The target against the source, by ways of its own; also kept in the ledger for the report."""
         with self._desk() as desk:
-            self._need_ledger(desk)
+            _need(desk.ledger)
             visible = desk.ledger.snapshots()[-1].visible if desk.ledger.snapshots() else None
             result = verify(desk.scope(desk.snapshot()), visible=visible)
             desk.ledger.set_verification(result.as_json())
@@ -277,7 +300,7 @@ class Migration:
     def causes(self, entity: str | None = None) -> tuple[Cause, ...]:
         """Why rows are quarantined, root first; of all entities or one."""
         with self._desk() as desk:
-            self._need_ledger(desk)
+            _need(desk.ledger)
             needed(desk.plan, [entity] if entity else [])
             load_rejected(desk.reader("target"), desk.workspace.duck)
             return tuple(c for c in find_causes(desk.workspace.duck) if entity in (None, c.entity))
@@ -285,14 +308,14 @@ class Migration:
     def explain(self, entity: str, key: str) -> Story:
         """One row's story: its path hop by hop, with the values seen, and its fate."""
         with self._desk() as desk:
-            self._need_ledger(desk)
+            _need(desk.ledger)
             know = desk.plan.knowledge
             return Teller(desk.mapping, know.source, know.content_types, desk.source, desk.ledger).tell(entity, key)
 
     def report(self) -> Report:
         """The failure analysis: figures that a query on the ledger yields, and no others."""
         with self._desk() as desk:
-            self._need_ledger(desk)
+            _need(desk.ledger)
             load_rejected(desk.reader("target"), desk.workspace.duck)
             causes = find_causes(desk.workspace.duck)
             sums = desk.ledger.sums()
@@ -306,28 +329,39 @@ class Migration:
         with (
             self.places.use("target") as dsns,
             connect(dsns.target, "target", search_path=self.endpoints["target"].schema) as target,
+            _typed_errors(),
         ):
             yield target
 
-    def _need_ledger(self, desk: _Desk) -> None:
-        if not desk.ledger.exists():
-            raise UsageError(
-                "the target has no ledger: nothing was run yet", hint="begin with `rowcall check`, then `rowcall run`"
-            )
+
+def _need(ledger: Ledger) -> None:
+    if not ledger.exists():
+        raise UsageError(
+            "the target has no ledger: nothing was run yet", hint="begin with `rowcall check`, then `rowcall run`"
+        )
 
 
-def _entity_records(plan: Plan) -> Iterator[tuple[EntityRecord, str]]:
-    """The ledger's line of each entity, numbered in the plan's order, with its identity."""
-    number = 0
+def _entity_records(plan: Plan) -> Iterator[EntityRecord]:
+    """The ledger's line of each entity, numbered in the plan's order."""
+    numbers = count(1)
     for step in plan.steps:
-        for judge in step.judges:
-            number += 1
-            e = judge.entity
+        for e in (judge.entity for judge in step.judges):
             occupied = e.name in plan.knowledge.occupied
-            yield (
-                EntityRecord(number, e.name, e.target, e.id_column, e.impact, step.number, None, occupied, e.source),
-                e.identity,
-            )
+            yield EntityRecord(
+                next(numbers), e.name, e.target, e.id_column, e.impact, step.number, None, occupied, e.source,
+                e.identity, step.group.cyclic,
+            )  # fmt: skip
+
+
+@contextmanager
+def _interrupted_unless_done(ledger: Ledger) -> Iterator[None]:
+    """Whatever ends a run early, its state says so (a killed one cannot; there the ledger's free lock tells)."""
+    try:
+        yield
+    except BaseException:
+        with suppress(DriverError):
+            ledger.set_state("interrupted")
+        raise
 
 
 @contextmanager
@@ -340,3 +374,13 @@ def _interruptible(stop: Stop) -> Iterator[None]:
         raise Interrupted(
             "interrupted", hint="every settled chunk is kept: the same command goes on from here"
         ) from None
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    """What a server refuses outside the belt, in our own words: a driver's message may quote a row."""
+    try:
+        yield
+    except DriverError as error:
+        place = ".".join(filter(None, (error.diag.schema_name, error.diag.table_name)))
+        raise stopped(error, "target", place or "a statement of rowcall") from None

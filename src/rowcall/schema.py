@@ -73,6 +73,7 @@ class ForeignKey:
     table: str  # qualified "schema.table"
     to_columns: tuple[str, ...]
     deferrable: bool = False
+    on_delete: str = "a"  # pg_constraint.confdeltype: a (no action), r(estrict), c(ascade), n (set null), d(efault)
 
 
 @dataclass(frozen=True)

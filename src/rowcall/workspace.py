@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +28,8 @@ class Workspace:
     def __init__(self, folder: Path | None = None) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self._spill = tempfile.TemporaryDirectory(prefix="spill-", dir=folder)
+            _sweep(folder)
+        self._spill = tempfile.TemporaryDirectory(prefix=f"spill-{os.getpid()}-", dir=folder)
         self.duck = duckdb.connect(
             ":memory:",
             config={
@@ -54,3 +57,21 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed commands left behind; a folder is named after its process."""
+    for path in folder.glob("spill-*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

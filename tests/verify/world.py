@@ -153,8 +153,10 @@ class World:
             )
             for number, entity in enumerate(FATES, 1):
                 e = self.mapping.entity(entity)
-                record = EntityRecord(number, entity, e.target, e.id_column, "", number, None, False, e.source)
-                self.ledger.add_entity(record, e.identity)
+                record = EntityRecord(
+                    number, entity, e.target, e.id_column, "", number, None, False, e.source, e.identity, False
+                )
+                self.ledger.add_entity(record)
                 self._settle(number, entity)
         self.ledger.set_state("complete")
 

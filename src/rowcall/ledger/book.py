@@ -49,6 +49,8 @@ class EntityRecord:
     rows_expected: int | None
     occupied: bool
     source_table: str
+    identity: str
+    together: bool  # settled in one transaction with the entities of its step
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,11 @@ class Ledger:
     def set_state(self, state: str) -> None:
         self._do("set_state", state, state == "complete")
 
+    def set_forecast(self, forecast: dict[str, Any] | None) -> None:
+        """The newest forecast of this mapping, as long as the run is not complete."""
+        if forecast is not None:
+            self._do("set_forecast", json.dumps(forecast))
+
     def set_verification(self, result: dict[str, Any]) -> None:
         self.session.execute("update rowcall.run set verification = %s", [json.dumps(result)])
 
@@ -139,20 +146,11 @@ class Ledger:
 
     # -- entities, snapshots, chunks --------------------------------------------------------------------------------
 
-    def add_entity(self, record: EntityRecord, identity: str) -> None:
-        r = record
+    def add_entity(self, r: EntityRecord) -> None:
         self._do(
-            "add_entity",
-            r.id,
-            r.name,
-            identity,
-            r.source_table,
-            r.target_table,
-            r.id_column,
-            r.impact,
-            r.step,
-            r.occupied,
-        )
+            "add_entity", r.id, r.name, r.identity, r.source_table, r.target_table, r.id_column, r.impact, r.step,
+            r.occupied, r.together,
+        )  # fmt: skip
 
     def entities(self) -> list[EntityRecord]:
         return [EntityRecord(*row) for row in self._rows("entities")]

@@ -2,23 +2,34 @@
 select to_regclass('rowcall.run') is not null;
 
 -- name: run
-select id, state::text, project, mapping_fingerprint, started_at, finished_at, forecast, verification from rowcall.run;
+-- A run whose command holds the ledger's lock no more was killed: it is interrupted. Advisory lock keys in pg_locks:
+-- https://www.postgresql.org/docs/current/view-pg-locks.html
+select id,
+       case when state = 'running' and not exists (
+                select from pg_locks, hashtextextended('rowcall', 0) key
+                where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+                  and objsubid = 1 and classid::int8 = (key >> 32) & 4294967295 and objid::int8 = key & 4294967295)
+            then 'interrupted' else state::text end, project, mapping_fingerprint, started_at, finished_at, forecast, verification from rowcall.run;
 
 -- name: begin
 insert into rowcall.run (id, project, mapping_fingerprint, rowcall_version, forecast) values (%s, %s, %s, %s, %s);
+
+-- name: set_forecast
+update rowcall.run set forecast = %s where finished_at is null;
 
 -- name: set_state
 update rowcall.run set state = %s::rowcall.run_state, finished_at = case when %s then clock_timestamp() end;
 
 -- name: add_entity
-insert into rowcall.entity (id, name, identity, source_table, target_table, id_column, impact, step, occupied)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s);
+insert into rowcall.entity (id, name, identity, source_table, target_table, id_column, impact, step, occupied, together)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- name: expect
 update rowcall.entity set rows_expected = %s where name = %s;
 
 -- name: entities
-select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table from rowcall.entity order by step, id;
+select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table, identity, together
+from rowcall.entity order by step, id;
 
 -- name: add_snapshot
 insert into rowcall.snapshot (taken_at, lsn, visible, note) values (%s, %s::pg_lsn, %s, %s) returning id;

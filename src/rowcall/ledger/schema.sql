@@ -41,6 +41,7 @@ create table rowcall.entity (
     impact         text not null default '',
     step           smallint not null,
     rows_expected  bigint,
+    together       boolean not null default false, -- settled in one transaction with the others of its step (a cycle)
     occupied       boolean not null default false  -- the target table held rows of others before the run
 );
 

@@ -113,7 +113,7 @@ def read_text(path: Path, faults: Faults) -> str:
         faults.add(before.count(b"\n") + 1, column, "the file is not UTF-8 here: save it as UTF-8")
         raise MappingError(faults.found) from None
     except FileNotFoundError:
-        hint = "`rowcall init` writes one, `rowcall demo` makes a whole project, `-p PATH` names another"
+        hint = "`rowcall demo` makes a whole project, docs/mapping.md says how to write one, `-p PATH` names another"
         raise UsageError(f"there is no project file {path}", hint=hint) from None
     except OSError as error:
         hint = "name a project file that you may read"

@@ -82,13 +82,20 @@ class Tables:
 
     def load_hops(self, step: Step) -> None:
         for judge in step.judges:
-            for table in judge.hop_tables:
+            for table in self.walked_by(judge):
                 self.digest(table)
+
+    def walked_by(self, judge: Judge) -> tuple[str, ...]:
+        """The tables, besides its own, whose content decides an entity's verdicts."""
+        typed = any(r.type_column for r in judge.entity.references)
+        return judge.hop_tables + ((self.plan.mapping.content_types.table,) if typed else ())
 
     def digest(self, table: str) -> str:
         """Loads a hop table where that was not done yet; the digest of its content."""
         if table not in self.digests:
-            self.digests[table] = load_hops(self.worker.duck, self.plan.hop_tables[table], self.worker.reader)
+            hop = self.plan.hop_tables.get(table)
+            types = ";".join(f"{k}={v}" for k, v in sorted(self.plan.knowledge.content_types.items()))
+            self.digests[table] = load_hops(self.worker.duck, hop, self.worker.reader) if hop else types
         return self.digests[table]
 
     def build_routes(self, step: Step) -> None:

@@ -59,6 +59,7 @@ def load_hops(duck: duckdb.DuckDBPyConnection, hop: HopTable, source: Reader) ->
         duck.unregister("loading")
         created = True
     row = duck.sql(
-        f"select count(*)::varchar || ':' || coalesce(bit_xor(md5_number(t::varchar)), 0)::varchar from {name} t"
+        # A sum, for equal rows would cancel each other out of an XOR.
+        f"select count(*)::varchar || ':' || coalesce(sum(md5_number_lower(t::varchar)), 0)::varchar from {name} t"
     ).fetchone()
     return str(row[0]) if row else ""

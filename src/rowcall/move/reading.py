@@ -11,6 +11,7 @@ from rowcall.sql import ident, literal, qualified
 
 Bound = tuple[str, ...] | None
 _PAYLOAD_KEYS = 5_000
+CAREFUL_ROWS = 1_000  # held in memory at a time while failing rows are looked for
 
 
 def chunk_batches(reader: Reader, judge: Judge, lower: Bound, upper: Bound) -> Iterator[Any]:
@@ -24,7 +25,9 @@ def careful_batches(reader: Reader, judge: Judge, lower: Bound, upper: Bound) ->
     table = reader.table(
         f"select {key.texts} as bound from {qualified(judge.entity.source)} where {key.within(lower, upper)} order by {key.names}"
     )
-    yield from _part(reader, judge, [lower, *map(tuple, table["bound"].to_pylist())])
+    bounds = [lower, *map(tuple, table["bound"].to_pylist())]
+    for at in range(0, max(len(bounds) - 1, 1), CAREFUL_ROWS):
+        yield from _part(reader, judge, bounds[at : at + CAREFUL_ROWS + 1])
 
 
 def _part(reader: Reader, judge: Judge, bounds: Sequence[Any]) -> Iterator[Any]:

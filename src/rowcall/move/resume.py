@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.move.belt import Tables
-from rowcall.move.takeback import take_back, take_back_group
+from rowcall.move.takeback import refuse_dependents, take_back, take_back_group
 from rowcall.plan.graph import descendants
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
@@ -35,7 +35,7 @@ class Moved:
 
     def told(self) -> str:
         parts = [f"{n} rows of {entity}" for entity, n in self.rows.items()] + [f"table {t}" for t in self.tables]
-        return f"the source changed since the run was interrupted ({', '.join(parts)}): {len(self.chunks)} chunks are judged again"
+        return f"the source changed since it was read ({', '.join(parts)})"
 
 
 class Resume:
@@ -47,11 +47,9 @@ class Resume:
         self.settled = [c for c in ledger.chunks() if c.state == "settled"]
         self.snapshots = {s.id: s for s in ledger.snapshots()}
 
-    def __call__(self) -> Moved:
-        """Finds what moved and takes it back. Nothing is touched where nothing moved."""
+    def moved(self) -> Moved:
+        """What moved, and which settled chunks it touches. Changes nothing."""
         moved = Moved()
-        if not self.settled:
-            return moved
         again = self._by_tables(moved)
         chunks: set[int] = set()
         for name in dict.fromkeys(c.entity for c in self.settled):
@@ -63,7 +61,6 @@ class Resume:
                 if self._together(name):
                     again |= self._group(name)
         moved.chunks = sorted(chunks | {c.id for c in self.settled if c.entity in again})
-        self._take_back(set(moved.chunks))
         return moved
 
     # -- what moved -------------------------------------------------------------------------------------------------
@@ -71,14 +68,13 @@ class Resume:
     def _by_tables(self, moved: Moved) -> set[str]:
         """Entities whose paths walk on a table with other content than when their chunks were read."""
         again: set[str] = set()
-        for number in {c.snapshot for c in self.settled}:
+        for number, entity in {(c.snapshot, c.entity) for c in self.settled}:
             known = self.ledger.digests(number or 0)
-            for step in self.plan.steps:
-                for judge in step.judges:
-                    if any(c.entity == judge.entity.name and c.snapshot == number for c in self.settled):
-                        changed = [t for t in judge.hop_tables if t in known and known[t] != self.tables.digest(t)]
-                        moved.tables += [t for t in changed if t not in moved.tables]
-                        again |= descendants(self.plan.mapping.entities, [judge.entity.name]) if changed else set()
+            read = self.tables.walked_by(self.plan.judge(entity))
+            changed = [t for t in read if t in known and known[t] != self.tables.digest(t)]
+            if changed:
+                moved.tables += [t for t in changed if t not in moved.tables]
+                again |= descendants(self.plan.mapping.entities, [entity])
         return again
 
     def _moved_keys(self, judge: Judge, chunks: Sequence[ChunkRecord]) -> set[str]:
@@ -146,8 +142,11 @@ class Resume:
     def _group(self, entity: str) -> set[str]:
         return set(next(s.group.entities for s in self.plan.steps if entity in s.group.entities))
 
-    def _take_back(self, chunks: set[int]) -> None:
-        """Children first, so that no reference is in the way."""
+    def take_back(self, moved: Moved) -> None:
+        """Opens the touched chunks again, children first, so that no reference is in the way."""
+        chunks = set(moved.chunks)
+        touched = {c.entity for c in self.settled if c.id in chunks}
+        refuse_dependents(self.ledger, self.plan.knowledge.target, [self.entities[name] for name in touched])
         by_entity: Mapping[str, list[ChunkRecord]] = {
             name: [c for c in self.settled if c.entity == name and c.id in chunks] for name in self.entities
         }

@@ -7,13 +7,13 @@ https://www.postgresql.org/docs/current/ddl-system-columns.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rowcall.errors import TargetRefused
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
-from rowcall.plan.plan import Plan
 from rowcall.postgres.errors import DriverError, stopped
+from rowcall.schema import ForeignKey, Schema, Table
 from rowcall.sql import ident, qualified
 
 
@@ -60,6 +60,35 @@ def refuse_changed(changed: Sequence[Changed]) -> None:
             "the target", f"somebody changed rows since the run wrote them: {told}",
             hint="nothing was removed; save or take back these changes, then try again",
         )  # fmt: skip
+
+
+def refuse_dependents(ledger: Ledger, target: Schema, entities: Iterable[EntityRecord]) -> None:
+    """Raises TargetRefused where removing a row of the run would change rows of others by ON DELETE CASCADE or SET NULL."""
+    ours = {e.target_table: e for e in entities}
+    for table in target.tables.values():
+        for key in table.foreign_keys:
+            if key.table in ours and key.on_delete in "cnd" and _depends(ledger, table, key, ours):
+                raise TargetRefused(
+                    table.qualified, f"rows that are not of the run refer to its rows, and {key.name} would change them with these",
+                    hint="nothing was removed; remove or re-point those rows first",
+                )  # fmt: skip
+
+
+def _depends(ledger: Ledger, table: Table, key: ForeignKey, ours: Mapping[str, EntityRecord]) -> bool:
+    parent = ours[key.table]
+    own = ours.get(table.qualified)
+    mine = (
+        f" and not exists (select from rowcall.settlement o where o.target_id = d.{ident(own.id_column)})"
+        if own
+        else ""
+    )
+    joined = " and ".join(f"d.{ident(c)} = t.{ident(to)}" for c, to in zip(key.columns, key.to_columns, strict=True))
+    return bool(
+        ledger.session.value(
+            f"select exists (select from {qualified(table.qualified)} d join {qualified(key.table)} t on {joined} "
+            f"join rowcall.settlement s on s.target_id = t.{ident(parent.id_column)} and s.entity = {parent.id}{mine})"
+        )
+    )
 
 
 def take_back(ledger: Ledger, entity: EntityRecord, chunk: ChunkRecord) -> int:
@@ -110,31 +139,33 @@ def _why(error: DriverError, entity: EntityRecord) -> Exception:
     return stopped(error, "target", entity.target_table)
 
 
-def take_back_all(ledger: Ledger, plan: Plan, notify: Callable[[str], None]) -> dict[str, int]:
+def take_back_all(ledger: Ledger, target: Schema, notify: Callable[[str], None]) -> dict[str, int]:
     """Undo: everything the run created, children first, then the ledger itself; entity -> rows removed.
 
-    Refused as a whole where somebody changed a row since. Interrupted, it goes on with the next call.
+    It follows the ledger, not the mapping, which may have changed. Refused as a whole where somebody changed a row
+    since. Interrupted, it goes on with the next call.
     """
-    entities = {e.name: e for e in ledger.entities()}
-    refuse_changed(changed_rows(ledger, entities.values()))
+    entities = ledger.entities()
+    refuse_changed(changed_rows(ledger, entities))
+    refuse_dependents(ledger, target, entities)
     ledger.set_state("undoing")
     settled = [c for c in ledger.chunks() if c.state == "settled"]
-    removed = dict.fromkeys(entities, 0)
-    for step in reversed(plan.steps):
-        members = [entities[n] for n in step.group.entities if n in entities]
-        chunks = [c for c in settled if c.entity in step.group.entities]
-        for name, rows in _step_back(ledger, members, chunks, step.group.cyclic):
+    removed = dict.fromkeys((e.name for e in entities), 0)
+    for number in sorted({e.step for e in entities}, reverse=True):
+        members = [e for e in entities if e.step == number]
+        chunks = [c for c in settled if c.entity in {m.name for m in members}]
+        for name, rows in _step_back(ledger, members, chunks):
             removed[name] += rows
-            notify(f"{name}: {removed[name]} rows removed")
+            notify(f"{name}: {removed[name]:,} rows removed")
     with ledger.session.transaction():
         ledger.drop()
     return removed
 
 
 def _step_back(
-    ledger: Ledger, members: Sequence[EntityRecord], chunks: Sequence[ChunkRecord], cyclic: bool
+    ledger: Ledger, members: Sequence[EntityRecord], chunks: Sequence[ChunkRecord]
 ) -> Iterator[tuple[str, int]]:
-    if cyclic:
+    if members[0].together:
         counts = {m.name: ledger.migrated(m.id) for m in members}
         take_back_group(ledger, members, chunks)
         yield from counts.items()

@@ -12,6 +12,8 @@ from rowcall.postgres.errors import is_row_fault, stopped
 from rowcall.rows import Reason
 from rowcall.schema import Type
 
+# Number, time, text or bit string that is well formed, but more than the type holds.
+_TOO_MUCH = frozenset({"22003", "22008", "22001", "22026"})
 SOFT_ERRORS = 160000  # pg_input_error_info() came with Postgres 16
 
 
@@ -36,12 +38,13 @@ def ask(session: Session, type_: Type, texts: Sequence[str], *, json: bool) -> l
 
 
 def _softly(session: Session, type_: Type, texts: Sequence[str], json: bool) -> list[Answered]:
-    good = "null::bytea, true" if json else _result(type_, "v")
+    data, exact = ("null::bytea", "true") if json else _result(type_, "v")
+    # CASE, and no join: below an outer join the cast would run for the bad texts, too.
     rows = session.rows(
-        f"""select e.sql_error_code, case when e.sql_error_code is null then r.data end, r.exact
+        f"""select e.sql_error_code, case when e.sql_error_code is null then {data} end,
+                   case when e.sql_error_code is null then {exact} end
             from unnest(%s::text[]) with ordinality t(v, n)
             cross join lateral pg_input_error_info(v, %s) e
-            left join lateral (select {good.replace(", ", " as data, ")} as exact) r on e.sql_error_code is null
             order by n""",
         [list(texts), type_.sql],
     )
@@ -50,7 +53,7 @@ def _softly(session: Session, type_: Type, texts: Sequence[str], json: bool) -> 
 
 def _halving(session: Session, type_: Type, texts: Sequence[str], json: bool) -> list[Answered]:
     """Casts all at once; where that fails, halves down to the single text."""
-    good = f"v::{type_.sql} is null, true" if json else _result(type_, "v")
+    good = ", ".join((f"v::{type_.sql} is null", "true") if json else _result(type_, "v"))
     try:
         with session.transaction():
             rows = session.rows(
@@ -66,14 +69,14 @@ def _halving(session: Session, type_: Type, texts: Sequence[str], json: bool) ->
     return _halving(session, type_, texts[:middle], json) + _halving(session, type_, texts[middle:], json)
 
 
-def _result(type_: Type, value: str) -> str:
-    """SQL of two columns: the bytes, and whether the modifier keeps the value (1.239 into numeric(10,2) does not)."""
+def _result(type_: Type, value: str) -> tuple[str, str]:
+    """SQL of two values: the bytes, and whether the modifier keeps the value (1.239 into numeric(10,2) does not)."""
     cast = f"{value}::{type_.sql}"
     exact = "true"
     if type_.modifier != -1 and not type_.is_text:
         plain = f'"{type_.schema}"."{type_.name}"' if type_.schema != "pg_catalog" else f"pg_catalog.{type_.name}"
         exact = f"({value}::{plain}) is not distinct from (({cast})::{plain})"
-    return f"{type_.send}({cast}), {exact}"
+    return f"{type_.send}({cast})", exact
 
 
 def _answer(state: str | None, data: bytes | None, exact: bool | None, type_: Type, json: bool) -> Answered:
@@ -89,7 +92,7 @@ def _code(state: str, json: bool) -> Reason:
         return Reason.UNSTORABLE_TEXT
     if json and state != "22003":
         return Reason.MALFORMED_JSON
-    return Reason.OUT_OF_RANGE if state in ("22003", "22008") else Reason.NOT_CONVERTIBLE
+    return Reason.OUT_OF_RANGE if state in _TOO_MUCH else Reason.NOT_CONVERTIBLE
 
 
 def _of_value(error: psycopg.Error) -> bool:

@@ -38,7 +38,7 @@ where i.indisunique and i.indisvalid and i.indexprs is null and i.indpred is nul
 order by i.indrelid, not i.indisprimary, ic.relname;
 
 -- name: foreign_keys
-select k.conrelid::int8, k.conname, fn.nspname || '.' || fc.relname, k.condeferrable,
+select k.conrelid::int8, k.conname, fn.nspname || '.' || fc.relname, k.condeferrable, k.confdeltype::text,
        (select array_agg(a.attname::text order by x.place) from unnest(k.conkey) with ordinality x(attnum, place)
         join pg_attribute a on a.attrelid = k.conrelid and a.attnum = x.attnum),
        (select array_agg(a.attname::text order by x.place) from unnest(k.confkey) with ordinality x(attnum, place)
