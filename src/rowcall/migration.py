@@ -89,7 +89,7 @@ class _Desk:
         return reader
 
     def snapshot(self) -> SourceSnapshot:
-        taken = SourceSnapshot(self.dsns.source, self.plan.source_tables, search_path=self.mapping.source.schema)
+        taken = SourceSnapshot(self.dsns.source, self.plan.locked_tables, search_path=self.mapping.source.schema)
         self.stack.callback(taken.close)
         return taken
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
 
 from rowcall.move.progress import OnProgress, silent
 from rowcall.move.progress import Progress as Step
@@ -37,7 +38,7 @@ class Screen:
         """The result for people; not where JSON was asked for."""
         if not self.as_json:
             for part in parts:
-                self.out.print(part, markup=False, soft_wrap=True) if isinstance(part, str) else self.out.print(part)
+                self.out.print(part, markup=False, soft_wrap=not isinstance(part, Table))
 
     def document(self, content: Any) -> None:
         """The result as JSON, where it was asked for."""

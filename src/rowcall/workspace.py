@@ -10,15 +10,28 @@ from types import TracebackType
 
 import duckdb
 
+from rowcall.rows import Reason
+
 MEMORY_LIMIT = "320MB"
 THREADS = 2
 
-# RFC 9562, 5.5: SHA-1 over namespace bytes and name; version 5 in the high nibble of byte 6, variant 10 in byte 8.
-UUID5_MACRO = """
+# uuid5: RFC 9562, 5.5: SHA-1 over namespace bytes and name; version 5 in the high nibble of byte 6, variant 10 in byte 8.
+# rejection: one finding of the judge; sorts by the contract's order of codes, then as declared. Only a victim has a root
+# and a parent other than itself.
+MACROS = f"""
 create or replace macro uuid5_hex(h) as unhex(
     substr(h, 1, 12) || '5' || substr(h, 14, 3) || translate(substr(h, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')
     || substr(h, 18, 15));
 create or replace macro uuid5(namespace, name) as uuid5_hex(sha1(unhex(namespace) || encode(name)));
+create or replace macro reason_order(code) as list_position([{", ".join(f"'{r.value}'" for r in Reason)}], code);
+create or replace macro if_victim(code, x) as case when code = 'parent_quarantined' then x end::varchar;
+create or replace macro rejection(
+    place, code, col, reference, hop, seen, evidence, root_entity, root_key, parent_entity, parent_key
+) as struct_pack(
+    rank := reason_order(code)::integer, place := place::integer, hop := hop::integer, code := code::varchar,
+    "column" := col::varchar, reference := reference::varchar, "value" := seen::varchar, evidence := evidence::varchar,
+    root_entity := if_victim(code, root_entity), root_key := if_victim(code, root_key),
+    parent_entity := if_victim(code, parent_entity), parent_key := if_victim(code, parent_key));
 """
 
 
@@ -41,7 +54,7 @@ class Workspace:
             },
         )
         self.duck.execute("set timezone = 'UTC'")
-        self.duck.execute(UUID5_MACRO)
+        self.duck.execute(MACROS)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         return self.duck.cursor()

@@ -18,8 +18,6 @@ from rowcall.rows import Reason
 from rowcall.schema import Schema, Type, Unique
 from rowcall.sql import ident, literal, qualified
 
-_ORDER = "[" + ", ".join(literal(reason.value) for reason in Reason) + "]"
-
 
 @dataclass(frozen=True)
 class Knowledge:
@@ -191,9 +189,10 @@ class _Compiler:
         code, allowed = f"j.{name}_code", sorted(r.value for r in reference.missing)
         conceded = f"{code} in ({', '.join(map(literal, allowed))})" if allowed else "false"
         plain_null = f"({code} = 'null_reference' and j.{name}_hop = 1)" if not target.not_null else "false"
+        fine = " or ".join(part for part in (conceded, plain_null) if part != "false")
         self.findings.append(
             Finding(
-                f"case when {conceded} or {plain_null} then null else {code} end",
+                f"case when {fine} then null else {code} end" if fine else code,
                 target.name,
                 reference.column,
                 f"j.{name}_hop",
@@ -332,24 +331,11 @@ from judged j"""
         return f"list_sort(list_filter([\n    {structs}], lambda f: f is not null))"
 
     def _struct(self, place: int, finding: Finding) -> str:
-        code = f"j.f{place}"
-        victim = f"{code} = 'parent_quarantined'"
-        root, parent = finding.root or ("null", "null"), finding.parent or ("null", "null")
-        fields = {
-            "rank": f"list_position({_ORDER}, {code})::integer",
-            "place": f"{place}::integer",
-            "hop": f"({finding.hop})::integer",
-            "code": code,
-            "column": literal(finding.column),
-            "reference": literal(finding.reference),
-            "value": f"({finding.value})::varchar",
-            "evidence": f"({finding.evidence})::varchar",
-            "root_entity": f"case when {victim} then {root[0]} end::varchar",
-            "root_key": f"case when {victim} then {root[1]} end::varchar",
-            "parent_entity": f"case when {victim} then {parent[0]} end::varchar",
-            "parent_key": f"case when {victim} then {parent[1]} end::varchar",
-        }
-        return "struct_pack(" + ", ".join(f"{ident(k)} := {v}" for k, v in fields.items()) + ")"
+        fields = [
+            str(place), f"j.f{place}", literal(finding.column), literal(finding.reference), finding.hop,
+            finding.value, finding.evidence, *(finding.root or ("null", "null")), *(finding.parent or ("null", "null")),
+        ]  # fmt: skip
+        return f"rejection({', '.join(fields)})"
 
     def _conceded(self) -> str:
         if not self.conceded:

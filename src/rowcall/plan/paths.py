@@ -106,16 +106,13 @@ class RouteCompiler:
 
     def _step(self, number: int, hop: Hop, value: str, joined: str) -> dict[str, str]:
         """The fields of a row whose column `value` was looked up."""
-        sentinel = self._sentinel(value)
-        missed = f"{value} is null or {sentinel} or {joined}.v is null"
+        empty, missed = self._empty(value), f"{joined}.v is null"
         named = "null" if self._backward(hop) else f"'?{number}:' || {value}::varchar"
         return {name: f"{joined}.{name}" for name in FIELDS} | {
-            "code": f"case when {value} is null then 'null_reference' when {sentinel} then 'sentinel_reference' "
-            f"when {joined}.v is null then 'dangling_reference' else {joined}.code end",
-            "hop": f"case when {missed} then {number} else {joined}.hop end",
-            "seen": f"case when {missed} then {value}::varchar else {joined}.seen end",
-            "candidate": f"case when {value} is null or {sentinel} then null "
-            f"when {joined}.v is null then {named} else {joined}.candidate end",
+            "code": f"case {self._empty_codes(value)} when {missed} then 'dangling_reference' else {joined}.code end",
+            "hop": f"case when {empty} or {missed} then {number} else {joined}.hop end",
+            "seen": f"case when {empty} or {missed} then {value}::varchar else {joined}.seen end",
+            "candidate": f"case when {empty} then null when {missed} then {named} else {joined}.candidate end",
         }
 
     def _land(self, number: int, hop: Hop) -> str:
@@ -166,13 +163,12 @@ select v, {_list(picked)} from met left join several using (v)"""
         until = self._until(table, hop)
         answer = self._from_row(number + 1, table, None, "t")
         source = hop_table(table.qualified)
-        sentinel = self._sentinel(f"t.{up}")
+        empty = self._empty(f"t.{up}")
         failed = NOTHING | {
-            "code": f"case when t.{up} is null then 'null_reference' when {sentinel} then 'sentinel_reference' "
-            "else 'dangling_reference' end",
+            "code": f"case {self._empty_codes(f't.{up}')} else 'dangling_reference' end",
             "hop": str(number),
             "seen": f"t.{up}::varchar",
-            "candidate": f"case when t.{up} is null or {sentinel} then null else '?{number}:' || t.{up}::varchar end",
+            "candidate": f"case when {empty} then null else '?{number}:' || t.{up}::varchar end",
         }
         cyclic = NOTHING | {"code": "'cyclic_path'", "hop": str(number), "seen": f"t.{own}::varchar"}
         fields = {f: f"case when r.v is null then {cyclic[f]} else r.{f} end" for f in FIELDS}
@@ -182,12 +178,12 @@ with recursive ended as (
     select t.{own} as v, {_list(answer.fields)} from {source} t {" ".join(answer.joins)} where t.{until}
     union all
     select t.{own} as v, {_list(failed)} from {source} t
-    where not t.{until} and (t.{up} is null or {sentinel} or t.{up} not in (select {own} from {source} where {own} is not null))
+    where not t.{until} and ({empty} or t.{up} not in (select {own} from {source} where {own} is not null))
 ), reached as (
     select * from ended
     union all
     select t.{own}, {", ".join("r." + f for f in FIELDS)} from reached r join {source} t on t.{up} = r.v
-    where not t.{until} and not coalesce({sentinel}, false)
+    where not t.{until} and not ({empty})
 )
 select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v = t.{own}"""
         )
@@ -239,10 +235,19 @@ select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v 
     def _backward(self, hop: Hop) -> bool:
         return not self.schema.tables[hop.table].is_unique((hop.to_column,))
 
-    def _sentinel(self, value: str) -> str:
-        if not self.reference.sentinels:
-            return "false"
-        return f"{value}::varchar in ({', '.join(map(literal, self.reference.sentinels))})"
+    def _empty(self, value: str) -> str:
+        """Whether a value names nothing: NULL, or declared impossible."""
+        return f"{value} is null" + (f" or {value}::varchar in ({self._sentinels})" if self._sentinels else "")
+
+    def _empty_codes(self, value: str) -> str:
+        codes = f"when {value} is null then 'null_reference'"
+        if self._sentinels:
+            codes += f" when {value}::varchar in ({self._sentinels}) then 'sentinel_reference'"
+        return codes
+
+    @property
+    def _sentinels(self) -> str:
+        return ", ".join(map(literal, self.reference.sentinels))
 
 
 def _list(fields: dict[str, str]) -> str:

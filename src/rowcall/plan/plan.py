@@ -45,11 +45,11 @@ class Plan:
         content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
         return tuple(sorted({e.source for e in self.mapping.entities} | set(self.hop_tables) | content))
 
-    def tables_read(self, entity: Entity) -> frozenset[str]:
-        """The source tables whose rows decide an entity's verdicts, its own among them."""
-        landed = {hop.table for r in entity.references for route in r.routes for hop in route.path}
-        typed = {self.mapping.content_types.table} if any(r.type_column for r in entity.references) else set()
-        return frozenset({entity.source} | landed | typed)
+    @property
+    def locked_tables(self) -> tuple[str, ...]:
+        """Those of them that LOCK TABLE takes: tables and views, but not materialised views and foreign tables."""
+        tables = self.knowledge.source.tables
+        return tuple(name for name in self.source_tables if tables[name].kind in ("r", "p", "v"))
 
     def unread_columns(self, entity: Entity) -> tuple[str, ...]:
         """Source columns that the mapping names nowhere (columns inside SQL expressions count as named where they occur)."""

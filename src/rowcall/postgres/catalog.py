@@ -116,7 +116,7 @@ class ServerProbe:
                 description = (cursor.description or [])[0]
                 oid, modifier = description.type_code, cursor.pgresult.fmod(0) if cursor.pgresult else -1
         except psycopg.Error as error:
-            return error.diag.message_primary or "the server refuses it"
+            return _said(error)
         if oid not in self._known:
             return f"its type (oid {oid}) is not supported"
         formatted = str(self.source.value("select format_type(%s, %s)", [oid, modifier]))
@@ -130,9 +130,14 @@ class ServerProbe:
         try:
             self.target.rows(f"select %s::{type_.sql}", [text])
         except psycopg.Error as error:
-            return error.diag.message_primary or "the server refuses it"
+            return _said(error)
         return None
 
     def bytes(self, text: str, type_: Type) -> bytes:
         """A literal in the binary form that the target stores."""
         return bytes(self.target.value(f"select {type_.send}(%s::{type_.sql})", [text]))
+
+
+def _said(error: psycopg.Error) -> str:
+    """The server's words about the mapping's own text, on one line."""
+    return " ".join((error.diag.message_primary or "the server refuses it").split())
