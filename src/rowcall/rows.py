@@ -63,7 +63,6 @@ _ORDER = {reason: place for place, reason in enumerate(Reason)}
 _ATTRIBUTION = {
     Reason.CYCLIC_PATH: "relationship",
     Reason.AMBIGUOUS_REFERENCE: "relationship",
-    Reason.PARENT_EXCLUDED: "relationship",
     Reason.PARENT_QUARANTINED: "relationship",
     Reason.AFTER_CUTOFF: "timing",
     Reason.UNKNOWN_TYPE: "migration_logic",

@@ -20,6 +20,7 @@ from rowcall.postgres.copy import Refusal, RowsRefused, copy_in, insert
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.read import ComputationFailed
 from rowcall.rows import Counts
+from rowcall.schema import ForeignKey
 from rowcall.sql import ident, qualified
 
 SWALLOWED = Refusal("", "swallowed by a trigger or rule of the target")
@@ -153,44 +154,87 @@ class GroupSettler:
         return found
 
     def _culprits(self) -> Refused:
-        """Rows that the target refuses for a reason other than the group's own references, by halving."""
-        own = {j.entity.target for j in self.step.judges}
-        found: Refused = {}
-        for judge in self.step.judges:
-            table = self.plan.knowledge.target.tables[judge.entity.target]
-            inner = {key.name for key in table.foreign_keys if key.table in own}
-            keys = [
-                k for (k,) in self.session.rows(f"select {ident(_KEY)} from {ident(self._stage(judge))} order by 1")
-            ]
-            self._halve(judge, keys, inner, found)
-        return found
+        """Rows that the target refuses for a reason other than the group's own references.
 
-    def _halve(self, judge: Judge, keys: Sequence[str], inner: set[str], found: Refused) -> None:
+        Parents are placed before their children, so that a missing parent hides no other defect; what is left then are rows
+        in circles and the children of refused rows. Everything is taken back at the end.
+        """
+        found: Refused = {}
+        try:
+            with self.session.transaction():
+                while any(self._place_ready(judge, found) for judge in self.step.judges):
+                    pass
+                if not found:
+                    for judge in self.step.judges:
+                        self._place(judge, self._keys(judge, "true"), self._inner(judge), found)
+                raise _Undo
+        except _Undo:
+            return found
+
+    def _place_ready(self, judge: Judge, found: Refused) -> bool:
+        """Places the rows whose parents are in; whether there were any."""
+        ready = "".join(f" and {_parents_in(judge, key)}" for key in self._inner(judge))
+        keys = [key for key in self._keys(judge, "true" + ready) if (judge.entity.name, key) not in found]
+        self._place(judge, keys, (), found)
+        return bool(keys)
+
+    def _inner(self, judge: Judge) -> tuple[ForeignKey, ...]:
+        """The target's foreign keys inside the group."""
+        own = {j.entity.target for j in self.step.judges}
+        table = self.plan.knowledge.target.tables[judge.entity.target]
+        return tuple(key for key in table.foreign_keys if key.table in own)
+
+    def _keys(self, judge: Judge, condition: str) -> list[str]:
+        """Keys of the rows in the stage (alias s) that meet the condition and are not in the target yet."""
+        id_column = ident(judge.entity.id_column)
+        rows = self.session.rows(
+            f"select {ident(_KEY)} from {ident(self._stage(judge))} s where not exists "
+            f"(select from {qualified(judge.entity.target)} t where t.{id_column} = s.{id_column}) and {condition} order by 1"
+        )
+        return [key for (key,) in rows]
+
+    def _place(self, judge: Judge, keys: Sequence[str], inner: Sequence[ForeignKey], found: Refused) -> None:
+        """Inserts these rows, by halving down to those that the target refuses."""
         refusal = self._refusal(judge, keys) if keys else None
-        if refusal is None or (refusal.sqlstate == "23503" and refusal.constraint in inner):
+        if refusal is None or (refusal.sqlstate == "23503" and refusal.constraint in {key.name for key in inner}):
             return
         if len(keys) == 1:
             found[(judge.entity.name, keys[0])] = refusal
             return
         middle = len(keys) // 2
-        self._halve(judge, keys[:middle], inner, found)
-        self._halve(judge, keys[middle:], inner, found)
+        self._place(judge, keys[:middle], inner, found)
+        self._place(judge, keys[middle:], inner, found)
 
     def _refusal(self, judge: Judge, keys: Sequence[str]) -> Refusal | None:
+        """Inserts rows, or tells why the target does not take them all."""
         sql = (
             f"insert into {qualified(judge.entity.target)} ({_columns(judge)}) "
             f"select {_columns(judge)} from {ident(self._stage(judge))} where {ident(_KEY)} = any(%s)"
         )
         try:
             with self.session.transaction():
-                count = insert(self.session, sql, judge.entity.target, [list(keys)])
-                raise RowsSwallowed if count != len(keys) else _Undo
-        except _Undo:
-            return None
+                if insert(self.session, sql, judge.entity.target, [list(keys)]) != len(keys):
+                    raise RowsSwallowed
         except RowsSwallowed:
             return SWALLOWED
         except RowsRefused as error:
             return error.refusal
+        return None
+
+
+def _parents_in(judge: Judge, key: ForeignKey) -> str:
+    """SQL: whether the row that a foreign key of the staged row s names is in the target, is the row itself, or is NULL."""
+    filled = {output.column for output in judge.outputs}
+    if not filled.issuperset(key.columns):
+        return "true"
+    pairs = list(zip(key.columns, key.to_columns, strict=True))
+    null = " or ".join(f"s.{ident(column)} is null" for column in key.columns)
+    landed = " and ".join(f"p.{ident(to)} = s.{ident(column)}" for column, to in pairs)
+    itself = " and ".join(
+        f"s.{ident(to)} = s.{ident(column)}" if to in filled and key.table == judge.entity.target else "false"
+        for column, to in pairs
+    )
+    return f"({null} or ({itself}) or exists (select from {qualified(key.table)} p where {landed}))"
 
 
 class _Undo(Exception):

@@ -17,7 +17,7 @@ from rowcall.move.fates import create_fates, load_hopeful
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Worker
 from rowcall.plan.judge import Judge, duplicates_table, uuid5_sql
-from rowcall.plan.keys import need_column
+from rowcall.plan.keys import bare, need_column
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan, Step
 from rowcall.postgres.queries import named_queries
@@ -95,7 +95,7 @@ class Prejudge:
         names = ["k", *(f"u{i}" for i in range(len(unique.columns)))]
         self.duck.register("claims", pa.Table.from_arrays(arrays, names=names))
         self.duck.execute(
-            f"insert into claim select {literal(judge.entity.name)}, k::varchar, {number}, {_hash(unique)} from claims"
+            f"insert into claim select {literal(judge.entity.name)}, k::varchar, {number}, {self._hash(judge, unique)} from claims"
         )
         self.duck.unregister("claims")
 
@@ -170,17 +170,32 @@ class Prejudge:
         )
         for batch in self.target.batches(f"select {columns} from {qualified(judge.entity.target)} t{mine}"):
             self.duck.register("claims", batch)
-            self.duck.execute(f"insert into existing select {_hash(unique)} from claims")
+            self.duck.execute(f"insert into existing select {self._hash(judge, unique)} from claims")
             self.duck.unregister("claims")
 
+    def _hash(self, judge: Judge, unique: Unique) -> str:
+        """DuckDB SQL over u0, u1, ...: NULL where the key does not bind (a NULL in it, unless NULLS NOT DISTINCT)."""
+        target = self.plan.knowledge.target.tables[judge.entity.target]
+        columns = [f"u{i}" for i in range(len(unique.columns))]
+        values = [
+            f"coalesce({_canonical(bare(need_column(target, name).type).name, u)}, 'null')"
+            for u, name in zip(columns, unique.columns, strict=True)
+        ]
+        text = f"md5({' || chr(124) || '.join(values)})"
+        if not unique.nulls_distinct:
+            return text
+        return f"case when {' or '.join(f'{u} is null' for u in columns)} then null else {text} end"
 
-def _hash(unique: Unique) -> str:
-    """DuckDB SQL over u0, u1, ...: NULL where the key does not bind (a NULL in it, unless NULLS NOT DISTINCT)."""
-    values = [f"coalesce(hex(u{i}), 'null')" for i in range(len(unique.columns))]
-    text = f"md5({' || chr(124) || '.join(values)})"
-    if not unique.nulls_distinct:
-        return text
-    return f"case when {' or '.join(f'u{i} is null' for i in range(len(unique.columns)))} then null else {text} end"
+
+def _canonical(kind: str, value: str) -> str:
+    """DuckDB SQL: a type's binary form as text, the same for values that Postgres holds for equal."""
+    if kind == "numeric":  # bytes 7 and 8 are the digits to show: 1.0 equals 1.00
+        return f"substr(hex({value}), 1, 12) || substr(hex({value}), 17)"
+    if kind in ("float4", "float8"):  # -0 equals 0
+        return f"regexp_replace(hex({value}), '^[08]0*$', '0')"
+    if kind == "citext":
+        return f"lower(decode({value}))"
+    return f"hex({value})"
 
 
 def _count(duck: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -1,0 +1,54 @@
+"""One small demo for the session, and the command line as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rowcall.postgres.embedded import EmbeddedServers
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Call = Callable[..., Done]
+
+
+def rowcall(*words: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Done:
+    """The console script in a process of its own."""
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("ROWCALL_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "rowcall", *map(str, words)],
+        cwd=cwd, env={**plain, **(env or {})}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small demo that has run; its servers stay up for the session."""
+    folder = tmp_path_factory.mktemp("cli") / "demo"
+    made = rowcall("demo", folder, "--scale", "small", "--json")
+    assert made.code == 0, made.err
+    (folder / "demo.out.json").write_text(made.out)
+    assert rowcall("servers", "start", "-p", folder).code == 0
+    yield folder
+    EmbeddedServers(folder).stop()
+    EmbeddedServers(folder).remove()
