@@ -71,13 +71,13 @@ def test_a_row_that_somebody_changed_stops_an_undo(make_project: Any) -> None:
     assert project.target.value("select count(*) from things") == 2
 
 
-def test_uniqueness_over_several_entities_of_one_table_is_seen_by_the_run_only(make_project: Any) -> None:
+def test_a_unique_value_stays_with_the_first_of_several_entities_of_one_table(make_project: Any) -> None:
     project = make_project(
         "create table a (id int primary key, v int); create table b (id int primary key, v int);"
         "insert into a values (1, 1), (2, 2); insert into b values (1, 2), (2, 3)",
         "create table t (id uuid primary key, v int unique)",
     )
     project.write("a: {from: a, to: t, columns: {v: v}}\nb: {from: b, to: t, columns: {v: v}}")
-    result = project.foreseen_run(matched=False)
+    result = project.foreseen_run()
     assert result.totals.migrated == 3
-    assert project.fates("b") == {"1": "refused_by_target", "2": "migrated"}
+    assert project.fates("b") == {"1": "duplicate_key", "2": "migrated"}

@@ -180,7 +180,7 @@ class FillerShape(Shape):
     content_type: Text | None = None
     convert: Annotated[Text, AfterValidator(_conversion)] | None = None
     map: dict[str | None, Any] | None = None
-    else_: Annotated[Else, BeforeValidator(_else)] | None = Field(None, alias="else")
+    else_: Annotated[Else | None, BeforeValidator(_else)] = Field(None, alias="else")  # None: not said
 
     @classmethod
     def long(cls, raw: object) -> object:

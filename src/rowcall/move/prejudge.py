@@ -135,17 +135,15 @@ class Prejudge:
         if not judge.uniques:
             return
         entity, found = literal(judge.entity.name), duplicates_table(judge.entity.name)
-        parts = []
         for number, unique in enumerate(judge.uniques):
             self._existing(judge, unique)
-            parts.append(
-                f"""select c.k::{judge.key.kind} as k, {literal(", ".join(unique.columns))} as columns
+            self.duck.execute(
+                f"""insert into {found} select c.k::{judge.key.kind} as k, {literal(", ".join(unique.columns))} as columns
                 from claim c join pre p on p.entity = c.entity and p.k = c.k and p.state = 'sound'
                 where c.entity = {entity} and c.uniq = {number} and c.value is not null
                 qualify row_number() over (partition by c.value order by c.k::{judge.key.kind}) > 1
                      or c.value in (select value from existing)"""
             )
-            self.duck.execute(f"insert into {found} {parts[-1]}")
         self.duck.execute(
             f"create or replace table {found} as select k, string_agg(distinct columns, '; ' order by columns) as columns "
             f"from {found} group by k"
@@ -154,24 +152,53 @@ class Prejudge:
             f"update pre set state = 'bad', root_entity = entity, root_key = k "
             f"where entity = {entity} and k in (select k::varchar from {found})"
         )
+        self._take(judge)
 
     def _existing(self, judge: Judge, unique: Unique) -> None:
-        """What the target already holds, but for the rows of this run."""
+        """What the target already holds, but for the entity's own rows, and what entities judged before put into it."""
         self.duck.execute("create or replace table existing (value varchar)")
-        if judge.entity.name not in self.plan.knowledge.occupied:
+        if self._shared(judge):
+            self._share(judge, unique)
+        elif judge.entity.name not in self.plan.knowledge.occupied:
             return
         target = self.plan.knowledge.target.tables[judge.entity.target]
         columns = ", ".join(
             f"{need_column(target, c).type.send}({ident(c)}) as u{i}" for i, c in enumerate(unique.columns)
         )
-        ours = ident(judge.entity.id_column)
-        mine = (
-            f" where not exists (select from rowcall.settlement s where s.target_id = t.{ours})" if self.ledger else ""
+        own = (
+            f" where not exists (select from rowcall.settlements s where s.target_id = t.{ident(judge.entity.id_column)} "
+            f"and s.entity = {literal(judge.entity.name)})"
         )
-        for batch in self.target.batches(f"select {columns} from {qualified(judge.entity.target)} t{mine}"):
+        batches = self.target.batches(
+            f"select {columns} from {qualified(judge.entity.target)} t{own if self.ledger else ''}"
+        )
+        for batch in batches:
             self.duck.register("claims", batch)
             self.duck.execute(f"insert into existing select {self._hash(judge, unique)} from claims")
             self.duck.unregister("claims")
+
+    def _shared(self, judge: Judge) -> bool:
+        """Whether several entities fill the target table."""
+        return sum(e.target == judge.entity.target for e in self.plan.mapping.entities) > 1
+
+    def _share(self, judge: Judge, unique: Unique) -> None:
+        """Values of entities that fill the same table: a forecast finds them nowhere else."""
+        self.duck.execute("create table if not exists taken (entity varchar, key varchar, value varchar)")
+        name, key = literal(judge.entity.name), literal(f"{judge.entity.target} {unique.name}")
+        self.duck.execute(f"insert into existing select value from taken where key = {key} and entity <> {name}")
+
+    def _take(self, judge: Judge) -> None:
+        """Remembers the values of an entity's rows that will migrate, for those who fill the same table after it."""
+        if not self._shared(judge):
+            return
+        name = literal(judge.entity.name)
+        self.duck.execute(f"delete from taken where entity = {name}")
+        for number, unique in enumerate(judge.uniques):
+            self.duck.execute(
+                f"insert into taken select c.entity, {literal(f'{judge.entity.target} {unique.name}')}, c.value "
+                "from claim c join pre p on p.entity = c.entity and p.k = c.k and p.state = 'sound' "
+                f"where c.entity = {name} and c.uniq = {number} and c.value is not null"
+            )
 
     def _hash(self, judge: Judge, unique: Unique) -> str:
         """DuckDB SQL over u0, u1, ...: NULL where the key does not bind (a NULL in it, unless NULLS NOT DISTINCT)."""

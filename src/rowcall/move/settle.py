@@ -20,6 +20,9 @@ from rowcall.sql import ident, qualified
 Payloads = Callable[[Sequence[str]], dict[str, str]]
 
 
+WINDOW = 128  # rows to try behind a refused one
+
+
 class RowsSwallowed(Exception):
     """A BEFORE trigger or a rule swallowed rows."""
 
@@ -129,31 +132,33 @@ def stream(session: Session, table: str, judge: Judge, batches: Iterable[Verdict
 
 
 def place_carefully(session: Session, table: str, verdicts: Verdicts, chapter: Chapter) -> None:
-    """One batch, down to the single row that the target refuses or swallows."""
+    """One batch, down to the single rows that the target refuses or swallows.
+
+    A window moves over the rows: it narrows to where a COPY was refused (by the line that it names, else by half), and
+    widens again behind. So a few bad rows cost little, and a batch of nothing but bad rows stays linear.
+    """
     accepted, refused = verdicts.accepted, dict[int, Refusal]()
     columns = [o.column for o in verdicts.judge.outputs]
-
-    def place(first: int, end: int) -> None:
-        if first >= end:
-            return
-        refusal = _try(
-            session, table, columns, verdicts.rows(accepted.slice(first, end - first).combine_chunks()), end - first
-        )
+    at, window = 0, accepted.num_rows
+    while at < accepted.num_rows:
+        part = accepted.slice(at, window).combine_chunks()
+        refusal = _try(session, table, columns, verdicts.rows(part), part.num_rows)
         if refusal is None:
-            return
-        if end - first == 1:
-            refused[first] = refusal
-            return
-        # The line that COPY names splits best; without one (a deferred check, a swallowed row) halve.
-        named = first + refusal.line - 1 if refusal.line else end
-        at, after = (named, named + 1) if named < end else ((first + end) // 2,) * 2
-        place(first, at)
-        place(at, after)
-        place(after, end)
-
-    place(0, accepted.num_rows)
+            at, window = at + part.num_rows, 2 * part.num_rows
+        elif part.num_rows == 1:
+            refused[at] = refusal
+            at, window = at + 1, WINDOW
+        else:
+            window = _sound_rows(refusal, part.num_rows)
     chapter.savepoints = True
     chapter.add_refused(verdicts, refused)
+
+
+def _sound_rows(refusal: Refusal, rows: int) -> int:
+    """How many rows to try next: those before the line that COPY names; without one (a deferred check) the first half."""
+    if refusal.line is None or refusal.line > rows:
+        return rows // 2
+    return max(refusal.line - 1, 1)
 
 
 def note_savepoints(session: Session, judge: Judge, entity: int, chunk: int | None = None) -> None:

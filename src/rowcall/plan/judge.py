@@ -258,8 +258,9 @@ class _Compiler:
         return tuple(u for u in self.target.uniques if set(u.columns) <= filled and not self._guaranteed(u))
 
     def _guaranteed(self, unique: Unique) -> bool:
-        """Unchanged columns that are unique at the source, and the uuid itself, need no judging in an empty target."""
-        if self.entity.name in self.know.occupied:
+        """Unchanged columns that are unique at the source, and the uuid itself, need no judging in a target of one's own."""
+        shared = sum(e.target == self.entity.target for e in self.mapping.entities) > 1
+        if self.entity.name in self.know.occupied or shared:
             return False
         if self.entity.id_column in unique.columns:
             return self.table.is_unique(self.entity.key)
@@ -318,7 +319,9 @@ from judged j"""
         branches = " ".join(
             f"when j.where{i} is not true then {literal(rule.name)}" for i, rule in enumerate(self.entity.where)
         )
-        return f"case when j.failed is not null then null {branches} end" if branches else "null::varchar"
+        # Where a condition itself fails the row is neither in nor out; any other failure does not matter to it.
+        failed = "contains(', ' || j.failed, ', where.')"
+        return f"case when {failed} then null {branches} end" if branches else "null::varchar"
 
     def _any(self) -> str:
         return f"coalesce({', '.join(f'j.f{i}' for i in range(len(self.findings)))})" if self.findings else "null"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
@@ -68,7 +67,7 @@ class Reader:
                 if not seen:
                     yield from pa.Table.from_batches([], reader.schema).to_batches(max_chunksize=1)
         except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
-            raise self._stopped(error) from None
+            raise (self._stopped(error) if _state(error) else self._broken_off(sql, error)) from None
 
     def table(self, sql: str) -> pa.Table:
         """The whole result; for keys and small tables."""
@@ -90,11 +89,24 @@ class Reader:
         except adbc_driver_manager.Error as error:
             raise self._stopped(error) from None
 
-    def _stopped(self, error: Any) -> RowcallError:
-        state = str(getattr(error, "sqlstate", None) or _state_in(str(error)))
+    def _broken_off(self, sql: str, error: Exception) -> RowcallError:
+        """Why a result broke off. While it streams the driver hands no SQLSTATE on, so the server computes it once more."""
+        self._go_back()
+        try:
+            self.table(f"select count(t) from ({sql}) t")
+        except RowcallError as told:
+            return told
+        return self._stopped(error)
+
+    def _go_back(self) -> None:
+        """A statement that failed leaves the snapshot's transaction usable again."""
+        if self.in_snapshot:
+            self._run("rollback to savepoint rowcall")
+
+    def _stopped(self, error: Exception) -> RowcallError:
+        state = _state(error)
         if state[:2] == "22":
-            if self.in_snapshot:
-                self._run("rollback to savepoint rowcall")
+            self._go_back()
             return ComputationFailed(state)
         what, then = reason(state)
         if state == "42501":
@@ -103,8 +115,7 @@ class Reader:
         return SourceUnreadable(self.side, what, sqlstate=state, hint=then)
 
 
-def _state_in(text: str) -> str:
-    """While a result streams, the state comes only inside the message: `... SQLSTATE: 22012 ...`."""
-    marker = "SQLSTATE: "
-    at = text.find(marker)
-    return text[at + len(marker) : at + len(marker) + 5] if at >= 0 else ""
+def _state(error: Exception) -> str:
+    """The SQLSTATE, "" where the driver knows none; some errors have it only inside the message: `... SQLSTATE: 22012`."""
+    _, marker, told = str(error).rpartition("SQLSTATE: ")
+    return str(getattr(error, "sqlstate", None) or (told[:5] if marker else ""))
