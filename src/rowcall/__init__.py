@@ -2,7 +2,7 @@
 
 from rowcall.errors import RowcallError
 from rowcall.migration import Migration, RunResult
-from rowcall.move.progress import Progress
+from rowcall.progress import Progress
 from rowcall.version import __version__
 
 __all__ = ["Migration", "Progress", "RowcallError", "RunResult", "__version__"]

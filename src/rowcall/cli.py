@@ -227,7 +227,9 @@ def status(
 def undo(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
     """Remove what the run created, and only that."""
     screen = Screen(json, quiet)
-    removed = _open(project, screen).undo()
+    migration = _open(project, screen)
+    with screen.progress() as on_progress:
+        removed = migration.undo(on_progress)
     screen.document({"removed": removed})
     screen.show(f"{sum(removed.values()):,} rows removed from {len(removed)} entities; the ledger is gone")
 
@@ -260,7 +262,9 @@ def explain(
 def verify(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
     """Check the target against the source, independently of the run."""
     screen = Screen(json, quiet)
-    result = _open(project, screen).verify()
+    migration = _open(project, screen)
+    with screen.progress() as on_progress:
+        result = migration.verify(on_progress)
     screen.document(result.as_json())
     screen.show(*verification_table(result))
     _done(COMPLETE if result.ok else DIFFERENT)

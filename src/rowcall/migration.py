@@ -18,7 +18,6 @@ from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
 from rowcall.mapping import Mapping, peek
 from rowcall.move.belt import Stop, Tables
 from rowcall.move.forecast import Forecast
-from rowcall.move.progress import OnProgress, silent
 from rowcall.move.resume import Resume
 from rowcall.move.run import Run, over_budget
 from rowcall.move.takeback import take_back_all
@@ -30,6 +29,7 @@ from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.places import Dsns, Places
 from rowcall.postgres.read import Reader
 from rowcall.postgres.snapshot import SourceSnapshot
+from rowcall.progress import OnProgress, silent
 from rowcall.report import Report, build_report
 from rowcall.rows import Counts
 from rowcall.survey import estimate, survey
@@ -189,7 +189,7 @@ class Migration:
         `entities` limits it to these and the parents that they need. Raises NotConserved, BudgetExceeded, Interrupted.
         """
         if restart:
-            self.undo()
+            self.undo(on_progress)
         with self._desk() as desk:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
@@ -272,23 +272,23 @@ class Migration:
         shown = tuple(s for s in sums if only is None or s.name in only)
         return RunResult(shown, complete, matched, time.monotonic() - started)
 
-    def undo(self) -> dict[str, int]:
+    def undo(self, on_progress: OnProgress = silent) -> dict[str, int]:
         """Removes what the run created, and only that: entity -> rows. Needs the target alone. Refuses where somebody
         changed such a row since, or where rows of others would go with it."""
         with self._target_only() as target:
             ledger = Ledger(target)
             _need(ledger)
             ledger.lock()
-            return take_back_all(ledger, read_schema(target, self.endpoints["target"].schema), self.notify)
+            return take_back_all(ledger, read_schema(target, self.endpoints["target"].schema), on_progress)
 
     # -- after ------------------------------------------------------------------------------------------------------
 
-    def verify(self) -> Verification:
+    def verify(self, on_progress: OnProgress = silent) -> Verification:
         """The target against the source, by ways of its own; also kept in the ledger for the report."""
         with self._desk() as desk:
             _need(desk.ledger)
             visible = desk.ledger.snapshots()[-1].visible if desk.ledger.snapshots() else None
-            result = verify(desk.scope(desk.snapshot()), visible=visible)
+            result = verify(desk.scope(desk.snapshot()), visible=visible, on_progress=on_progress)
             desk.ledger.set_verification(result.as_json())
             return result
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from rowcall.move.progress import OnProgress, silent
-from rowcall.move.progress import Progress as Step
+from rowcall.progress import OnProgress, silent
+from rowcall.progress import Progress as Step
 from rowcall.report.words import duration, rate
 
 FILE_WIDTH = 110  # columns, where the output is no terminal
-PHASES = {"judge": "judging", "run": "moving"}
+PHASES = {"judge": "judging", "run": "moving", "undo": "removing", "verify": "verifying"}
 
 
 class Screen:

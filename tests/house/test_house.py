@@ -14,7 +14,7 @@ import rowcall
 ROOT = Path(rowcall.__file__).parent
 # Rooms by floor; a module may import from floors below its own, and from its own room.
 FLOORS = {
-    "errors": 1, "schema": 1, "sql": 1, "version": 1, "loading": 1,
+    "errors": 1, "schema": 1, "sql": 1, "version": 1, "loading": 1, "progress": 1,
     "rows": 2, "mapping": 2,
     "plan": 3, "postgres": 3, "workspace": 3,
     "ledger": 4, "survey": 5,

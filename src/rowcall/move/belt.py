@@ -16,8 +16,10 @@ from rowcall.plan.chunks import bounds_sql, ranges
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
 from rowcall.postgres.read import Reader
+from rowcall.sql import qualified
 
 T = TypeVar("T")
+COUNTED = " (its number of rows)"  # instead of a table's content
 PATIENCE = 0.2  # seconds between looks at a Ctrl-C
 
 
@@ -86,12 +88,18 @@ class Tables:
                 self.digest(table)
 
     def walked_by(self, judge: Judge) -> tuple[str, ...]:
-        """The tables, besides its own, whose content decides an entity's verdicts."""
+        """The tables, besides its own, whose content decides an entity's verdicts; where these hang together across chunks,
+        the number of its own rows, too."""
         typed = any(r.type_column for r in judge.entity.references)
-        return judge.hop_tables + ((self.plan.mapping.content_types.table,) if typed else ())
+        counted = any(s.prejudged for s in self.plan.steps if judge in s.judges)
+        types = (self.plan.mapping.content_types.table,) if typed else ()
+        return judge.hop_tables + types + ((judge.entity.source + COUNTED,) if counted else ())
 
     def digest(self, table: str) -> str:
         """Loads a hop table where that was not done yet; the digest of its content."""
+        if table.endswith(COUNTED) and table not in self.digests:
+            counted = self.worker.reader.table(f"select count(*) as n from {qualified(table.removesuffix(COUNTED))}")
+            self.digests[table] = str(counted["n"][0])
         if table not in self.digests:
             hop = self.plan.hop_tables.get(table)
             types = ";".join(f"{k}={v}" for k, v in sorted(self.plan.knowledge.content_types.items()))

@@ -13,13 +13,13 @@ from rowcall.ledger.book import ChunkRecord
 from rowcall.move.belt import Stop, Tables, chunk_ranges, over_chunks
 from rowcall.move.fates import create_fates
 from rowcall.move.prejudge import Prejudge
-from rowcall.move.progress import Meter, OnProgress
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan, Step
 from rowcall.postgres.read import ComputationFailed, Reader
+from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
 from rowcall.sql import ident, literal
 

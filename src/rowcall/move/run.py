@@ -12,11 +12,11 @@ from rowcall.move.belt import Stop, Tables, chunk_ranges, outside, over_chunks
 from rowcall.move.fates import load_from_ledger
 from rowcall.move.group import GroupSettler, Refused
 from rowcall.move.prejudge import Prejudge
-from rowcall.move.progress import Meter, OnProgress
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
 from rowcall.postgres.read import Reader
+from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
 from rowcall.sql import qualified
 

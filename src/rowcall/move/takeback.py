@@ -7,12 +7,13 @@ https://www.postgresql.org/docs/current/ddl-system-columns.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rowcall.errors import TargetRefused
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.postgres.errors import DriverError, stopped
+from rowcall.progress import Meter, OnProgress
 from rowcall.schema import ForeignKey, Schema, Table
 from rowcall.sql import ident, qualified
 
@@ -139,7 +140,7 @@ def _why(error: DriverError, entity: EntityRecord) -> Exception:
     return stopped(error, "target", entity.target_table)
 
 
-def take_back_all(ledger: Ledger, target: Schema, notify: Callable[[str], None]) -> dict[str, int]:
+def take_back_all(ledger: Ledger, target: Schema, on_progress: OnProgress) -> dict[str, int]:
     """Undo: everything the run created, children first, then the ledger itself; entity -> rows removed.
 
     It follows the ledger, not the mapping, which may have changed. Refused as a whole where somebody changed a row
@@ -153,10 +154,11 @@ def take_back_all(ledger: Ledger, target: Schema, notify: Callable[[str], None])
     removed = dict.fromkeys((e.name for e in entities), 0)
     for number in sorted({e.step for e in entities}, reverse=True):
         members = [e for e in entities if e.step == number]
-        chunks = [c for c in settled if c.entity in {m.name for m in members}]
+        meters = {m.name: Meter(on_progress, "undo", m.name, ledger.migrated(m.id)) for m in members}
+        chunks = [c for c in settled if c.entity in meters]
         for name, rows in _step_back(ledger, members, chunks):
             removed[name] += rows
-            notify(f"{name}: {removed[name]:,} rows removed")
+            meters[name].add(rows)
     with ledger.session.transaction():
         ledger.drop()
     return removed

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from rowcall.ledger.book import EntityRecord
 from rowcall.loading import load, table_of
 from rowcall.mapping.model import Entity, Reference
 from rowcall.plan.graph import parents
 from rowcall.plan.source_sql import nulls_sql, terminals_sql
+from rowcall.progress import Meter, OnProgress, silent
 from rowcall.sql import ident, literal, qualified
 from rowcall.verify.checks import ReferenceCheck
 from rowcall.verify.differences import difference, examples, numbers
 from rowcall.verify.scope import Scope
 
 
-def check_references(scope: Scope) -> tuple[ReferenceCheck, ...]:
-    """Checks every reference column of the ledger's entities."""
+def check_references(scope: Scope, on_progress: OnProgress = silent) -> tuple[ReferenceCheck, ...]:
+    """Checks every reference column of the ledger's entities; an entity at a time is told."""
     references = _References(scope)
-    return tuple(chain.from_iterable(references.check(record) for record in scope.records))
+    found: list[ReferenceCheck] = []
+    for record in scope.records:
+        meter = Meter(on_progress, "verify", record.name, record.rows_expected or 0)
+        found += references.check(record)
+        meter.add(meter.total)
+    return tuple(found)
 
 
 class _References:
