@@ -104,11 +104,13 @@ class _Desk:
         )
         return self.stack.enter_context(Crew(size, servers, self.workspace, stop))
 
-    def scope(self, snapshot: SourceSnapshot, names: frozenset[str] | None = None) -> Scope:
+    def scope(
+        self, snapshot: SourceSnapshot, names: frozenset[str] | None = None, source: Reader | None = None
+    ) -> Scope:
         """What verify works on, reading the source in this snapshot."""
         know = self.plan.knowledge
         records = [e for e in self.ledger.entities() if names is None or e.name in names]
-        source = self.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
+        source = source or self.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
         return Scope(
             records,
             self.mapping,
@@ -201,8 +203,9 @@ class Migration:
                     self._look_again(desk, snapshot, stop)
                     return self._result(desk, only, started)
                 with _interrupted_unless_done(desk.ledger):
-                    self._settle(desk, snapshot, stop, on_progress, only)
-                    self._gate(desk, snapshot, only)
+                    crew = desk.crew(snapshot, stop)
+                    self._settle(desk, snapshot, crew, stop, on_progress, only)
+                    self._gate(desk, snapshot, crew, only)
                 return self._result(desk, only, started)
 
     def _open_ledger(self, desk: _Desk) -> bool:
@@ -236,9 +239,14 @@ class Migration:
         self.notify(f"this run is complete: {told}")
 
     def _settle(
-        self, desk: _Desk, snapshot: SourceSnapshot, stop: Stop, on_progress: OnProgress, only: frozenset[str] | None
+        self,
+        desk: _Desk,
+        snapshot: SourceSnapshot,
+        crew: Crew,
+        stop: Stop,
+        on_progress: OnProgress,
+        only: frozenset[str] | None,
     ) -> None:
-        crew = desk.crew(snapshot, stop)
         target = desk.reader("target")
         tables = Tables(desk.plan, crew.workers[0])
         resume = Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)
@@ -250,9 +258,10 @@ class Migration:
             resume.take_back(moved)
         Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress)(only)
 
-    def _gate(self, desk: _Desk, snapshot: SourceSnapshot, only: frozenset[str] | None) -> None:
+    def _gate(self, desk: _Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
-        accounts = check_accounts(desk.scope(snapshot, only), target_ids=False)
+        # By a reader that has its locks already: a new one could not get past somebody who waits for an exclusive lock.
+        accounts = check_accounts(desk.scope(snapshot, only, crew.workers[0].reader), target_ids=False)
         if wrong := [a for a in accounts if not a.ok]:
             told = "; ".join(
                 f"{a.entity}: {a.missing_lines} keys without a line, {a.surplus_lines} lines without a key, "

@@ -157,7 +157,7 @@ entities:
         to: cases
         by_type:
           dispatch.plan: object_id -> dispatch_plan.id, instruction -> dispatch_instruction.id, id -> dispatch_case.instruction_id
-"""  # noqa: E501
+"""
 
 TWELVE_FAULTS = """\
 3:12: is not a uuid that can name ids: write a random one, as `uuidgen` prints it
@@ -228,7 +228,7 @@ def test_an_alias_into_its_own_anchor_and_endless_aliases(tmp_path: Path) -> Non
 def test_a_missing_file_is_a_usage_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_mapping(tmp_path / "rowcall.yaml", SOURCE, TARGET, FakeProbe())
-    assert "rowcall init" in caught.value.hint
+    assert "rowcall demo" in caught.value.hint
     with pytest.raises(UsageError, match="cannot read"):
         load(tmp_path)
 
