@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-import signal
+import shutil
 import sys
 import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -16,7 +14,8 @@ import typer
 
 from rowcall.demo.build import build, compare
 from rowcall.demo.generate import DEFAULT_SEED
-from rowcall.errors import MappingError, RowcallError, UsageError
+from rowcall.errors import UsageError
+from rowcall.frame import BUDGET, COMPLETE, DIFFERENT, FAILED, OPEN, guarded
 from rowcall.migration import FILE, Migration, RunResult
 from rowcall.plan.show import entity_sql, plan_text
 from rowcall.postgres.embedded import EmbeddedServers
@@ -26,6 +25,7 @@ from rowcall.report import (
     causes_table,
     entities_table,
     entity_line,
+    example_lines,
     forecast_parts,
     markdown,
     status_table,
@@ -47,7 +47,6 @@ Project = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no messages.")]
-COMPLETE, FAILED, OPEN, BUDGET, DIFFERENT = 0, 1, 3, 4, 5
 _chosen: dict[str, Path] = {}
 
 
@@ -90,12 +89,11 @@ def demo(
 ) -> None:
     """Make a demo project with two embedded servers, then check, run, verify, explain, report."""
     screen, started = Screen(json, quiet), time.monotonic()
-    screen.say(f"making the demo in {folder} (scale {scale}, seed {seed}) ...")
     build(folder, scale, seed, screen.say)
     if no_run:
         screen.document({"folder": str(folder), "run": False})
         screen.show(
-            f"{folder} is ready: change its legacy data with `rowcall -p {folder} psql source`, then check and run."
+            f"{folder} is ready: change its legacy data with `{_program()} -p {folder} psql source`, then check and run."
         )
         _done(COMPLETE)
     migration = Migration.open(folder, screen.say)
@@ -122,7 +120,7 @@ def _demo_run(migration: Migration, screen: Screen, folder: Path, started: float
     )
     for d in differences:
         screen.show(f"  {d.entity}/{d.cause}: {len(d.missing)} keys missing, {len(d.surplus)} too many")
-    screen.show(f"look around: rowcall -p {folder} explain · {folder / 'report.md'}")
+    screen.show(f"look around: {_program()} -p {folder} explain · {folder / 'report.md'}")
     _done(COMPLETE if equal else FAILED)
 
 
@@ -214,9 +212,11 @@ def status(
     with migration.places.use("target"):
         while True:
             now = migration.status()
-            screen.document(now.as_json())
+            last = not watch or now.state in ("complete", "interrupted")
+            if last:
+                screen.document(now.as_json())
             screen.show(status_table(now.entities), now.told())
-            if not watch or now.state != "running":
+            if last:
                 return
             time.sleep(1)
             if screen.out.is_terminal and not json:
@@ -256,6 +256,8 @@ def explain(
     causes = migration.causes(entity)
     screen.document({"causes": [c.as_json() for c in causes]})
     screen.show(causes_table(causes, "Causes, root first") if causes else "no row is in quarantine")
+    if entity is not None:
+        screen.show(*example_lines(causes))
 
 
 @app.command()
@@ -344,6 +346,11 @@ def psql(
 # -- the frame ----------------------------------------------------------------------------------------------------------
 
 
+def _program() -> str:
+    """How this command is called from here."""
+    return "rowcall" if shutil.which("rowcall") else os.path.relpath(sys.argv[0])
+
+
 def _yes(value: bool | None) -> str:
     return {True: "yes", False: "NO", None: "no forecast was made"}[value]
 
@@ -353,44 +360,8 @@ def _json_text(content: Any) -> str:
 
 
 def main() -> None:
-    """Runs the command line and ends the process with the contract's exit code; never a traceback for a user's mistake."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_guarded(app))
-
-
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _guarded(command: Callable[[], Any]) -> int:
-    try:
-        command()
-        return COMPLETE
-    except RowcallError as error:
-        _complain(str(error) if isinstance(error, MappingError) else f"rowcall: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        _complain("rowcall: interrupted")
-        return 130
-    except Exception as error:
-        _complain(_internal(error))
-        return FAILED
-
-
-def _complain(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _internal(error: Exception) -> str:
-    """A fault of rowcall itself: where it happened, but not the message, which could quote a row."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "rowcall" in f.filename]
-    places = " <- ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames[-4:]))
-    if os.environ.get("ROWCALL_DEBUG"):
-        traceback.print_exception(error)
-    return (
-        f"rowcall: internal error: {type(error).__name__} at {places}\n  next: report this line; ROWCALL_DEBUG=1 shows the "
-        "whole traceback, which may hold row data"
-    )
+    """Runs the command line and ends the process with the contract's exit code."""
+    sys.exit(guarded(app))
 
 
 if __name__ == "__main__":

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from rowcall import forecast
+from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import Interrupted, LedgerConflict, NotConserved, UsageError
 from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, load_rejected
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
-from rowcall.mapping import Mapping, peek
+from rowcall.mapping import peek
 from rowcall.move.belt import Stop, Tables
 from rowcall.move.forecast import Forecast
 from rowcall.move.resume import Resume
 from rowcall.move.run import Run, over_budget
 from rowcall.move.takeback import take_back_all
-from rowcall.move.worker import Crew, Servers
-from rowcall.plan.plan import Plan, foreseen_notes, make_plan, needed
+from rowcall.move.worker import Crew
+from rowcall.plan.plan import Plan, foreseen_notes, needed
 from rowcall.postgres.catalog import read_schema
-from rowcall.postgres.connect import Session, connect
-from rowcall.postgres.errors import DriverError, stopped
-from rowcall.postgres.places import Dsns, Places
-from rowcall.postgres.read import Reader
+from rowcall.postgres.errors import DriverError
+from rowcall.postgres.places import Places
 from rowcall.postgres.snapshot import SourceSnapshot
 from rowcall.progress import OnProgress, silent
 from rowcall.report import Report, build_report
 from rowcall.rows import Counts
-from rowcall.survey import estimate, survey
-from rowcall.verify import Scope, Verification, check_accounts, verify
+from rowcall.survey import estimate
+from rowcall.verify import Verification, check_accounts, verify
 from rowcall.version import __version__
-from rowcall.workspace import Workspace
+from rowcall.workspace import DuckError, is_interrupt
 
 FILE = "rowcall.yaml"
 WORKERS = 2
@@ -68,60 +66,6 @@ class RunResult:
         return 3 if self.open else 0
 
 
-@dataclass
-class _Desk:
-    """What every command works on: sessions, mapping and plan, for the time of the command."""
-
-    dsns: Dsns
-    source: Session
-    target: Session
-    ledger: Ledger
-    mapping: Mapping
-    plan: Plan
-    workspace: Workspace
-    stack: ExitStack
-
-    def reader(self, side: str, **more: Any) -> Reader:
-        endpoint = self.mapping.source if side == "source" else self.mapping.target
-        dsn = self.dsns.source if side == "source" else self.dsns.target
-        reader = Reader(dsn, side, schema=endpoint.schema, **more)
-        self.stack.callback(reader.close)
-        return reader
-
-    def snapshot(self) -> SourceSnapshot:
-        taken = SourceSnapshot(self.dsns.source, self.plan.locked_tables, search_path=self.mapping.source.schema)
-        self.stack.callback(taken.close)
-        return taken
-
-    def crew(self, snapshot: SourceSnapshot, stop: Stop, size: int = WORKERS) -> Crew:
-        servers = Servers(
-            self.dsns.source,
-            self.dsns.target,
-            snapshot.name,
-            snapshot.tables,
-            self.mapping.source.schema,
-            self.mapping.target.schema,
-        )
-        return self.stack.enter_context(Crew(size, servers, self.workspace, stop))
-
-    def scope(
-        self, snapshot: SourceSnapshot, names: frozenset[str] | None = None, source: Reader | None = None
-    ) -> Scope:
-        """What verify works on, reading the source in this snapshot."""
-        know = self.plan.knowledge
-        records = [e for e in self.ledger.entities() if names is None or e.name in names]
-        source = source or self.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
-        return Scope(
-            records,
-            self.mapping,
-            know.source,
-            know.content_types,
-            source,
-            self.reader("target"),
-            self.workspace.cursor(),
-        )
-
-
 class Migration:
     """One project: `Migration.open("rowcall.yaml")`, then check(), run(), verify(), report(), ..."""
 
@@ -137,17 +81,8 @@ class Migration:
         file = Path(path)
         return cls(file / FILE if file.is_dir() else file, notify)
 
-    @contextmanager
-    def _desk(self) -> Iterator[_Desk]:
-        with ExitStack() as stack, _typed_errors():
-            dsns = stack.enter_context(self.places.use())
-            schemas = self.endpoints["source"].schema, self.endpoints["target"].schema
-            source = stack.enter_context(connect(dsns.source, "source", search_path=schemas[0]))
-            target = stack.enter_context(connect(dsns.target, "target", search_path=schemas[1]))
-            ledger = Ledger(target)
-            mapping, knowledge = survey(self.file, source, target, schemas, ledger)
-            workspace = stack.enter_context(Workspace(self.folder / ".rowcall" / "tmp"))
-            yield _Desk(dsns, source, target, ledger, mapping, make_plan(mapping, knowledge), workspace, stack)
+    def _desk(self, *, lock: bool = False) -> AbstractContextManager[Desk]:
+        return open_desk(self.file, self.places, self.notify, lock=lock)
 
     # -- before -----------------------------------------------------------------------------------------------------
 
@@ -163,7 +98,7 @@ class Migration:
             crew = desk.crew(desk.snapshot(), stop)
             create_rejected(desk.workspace.duck)
             judged = Forecast(desk.plan, crew, desk.reader("target"), desk.ledger.exists(), stop, on_progress)
-            with _interruptible(stop):
+            with _interruptible(stop, "the target is as it was; `rowcall check` begins anew"):
                 judged()
             document = forecast.ForecastDocument(
                 desk.mapping.fingerprint,
@@ -191,11 +126,10 @@ class Migration:
         `entities` limits it to these and the parents that they need. Raises NotConserved, BudgetExceeded, Interrupted.
         """
         if restart:
-            self.undo(on_progress)
-        with self._desk() as desk:
+            self._undo_sound(on_progress)
+        with self._desk(lock=True) as desk:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
-            desk.ledger.lock()
             done = self._open_ledger(desk)
             with _interruptible(stop):
                 snapshot = desk.snapshot()
@@ -208,7 +142,7 @@ class Migration:
                     self._gate(desk, snapshot, crew, only)
                 return self._result(desk, only, started)
 
-    def _open_ledger(self, desk: _Desk) -> bool:
+    def _open_ledger(self, desk: Desk) -> bool:
         """A new ledger, or that of the run which is continued; whether that run is complete already."""
         found = forecast.saved(self.folder, desk.mapping.fingerprint)
         if not desk.ledger.exists():
@@ -219,7 +153,9 @@ class Migration:
             return False
         run = desk.ledger.run()
         if run.state == "undoing":
-            raise LedgerConflict("an undo was interrupted", hint="finish it with `rowcall undo`, then run")
+            raise LedgerConflict(
+                "an undo was interrupted", hint="finish it with `rowcall undo`, or with `rowcall run --restart`"
+            )
         if run.mapping_fingerprint != desk.mapping.fingerprint:
             raise UsageError(
                 "the mapping changed since this run began",
@@ -231,7 +167,7 @@ class Migration:
         desk.ledger.set_state("running")
         return False
 
-    def _look_again(self, desk: _Desk, snapshot: SourceSnapshot, stop: Stop) -> None:
+    def _look_again(self, desk: Desk, snapshot: SourceSnapshot, stop: Stop) -> None:
         """A complete run stays as it is; whether the source moved since is told."""
         reader = desk.crew(snapshot, stop, 1).workers[0]
         moved = Resume(desk.plan, desk.ledger, reader.reader, desk.reader("target"), Tables(desk.plan, reader)).moved()
@@ -240,7 +176,7 @@ class Migration:
 
     def _settle(
         self,
-        desk: _Desk,
+        desk: Desk,
         snapshot: SourceSnapshot,
         crew: Crew,
         stop: Stop,
@@ -258,7 +194,7 @@ class Migration:
             resume.take_back(moved)
         Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress)(only)
 
-    def _gate(self, desk: _Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
+    def _gate(self, desk: Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
         # By a reader that has its locks already: a new one could not get past somebody who waits for an exclusive lock.
         accounts = check_accounts(desk.scope(snapshot, only, crew.workers[0].reader), target_ids=False)
@@ -272,7 +208,7 @@ class Migration:
         complete = all(e.chunks_settled == e.chunks and e.chunks for e in desk.ledger.sums())
         desk.ledger.set_state("complete" if complete else "interrupted")
 
-    def _result(self, desk: _Desk, only: frozenset[str] | None, started: float) -> RunResult:
+    def _result(self, desk: Desk, only: frozenset[str] | None, started: float) -> RunResult:
         load_rejected(desk.reader("target"), desk.workspace.duck)
         run, sums = desk.ledger.run(), desk.ledger.sums()
         complete = run.state == "complete"
@@ -281,13 +217,21 @@ class Migration:
         shown = tuple(s for s in sums if only is None or s.name in only)
         return RunResult(shown, complete, matched, time.monotonic() - started)
 
+    def _undo_sound(self, on_progress: OnProgress) -> None:
+        """Undo for a new beginning: not before the mapping was found sound, and only where there is something to undo."""
+        with self._desk() as desk:
+            begun = desk.ledger.exists()
+        if begun:
+            self.undo(on_progress)
+
     def undo(self, on_progress: OnProgress = silent) -> dict[str, int]:
         """Removes what the run created, and only that: entity -> rows. Needs the target alone. Refuses where somebody
         changed such a row since, or where rows of others would go with it."""
-        with self._target_only() as target:
+        with target_only(self.places) as target:
             ledger = Ledger(target)
             _need(ledger)
-            ledger.lock()
+            ledger.lock(self.notify)
+            _need(ledger)
             return take_back_all(ledger, read_schema(target, self.endpoints["target"].schema), on_progress)
 
     # -- after ------------------------------------------------------------------------------------------------------
@@ -296,6 +240,8 @@ class Migration:
         """The target against the source, by ways of its own; also kept in the ledger for the report."""
         with self._desk() as desk:
             _need(desk.ledger)
+            if (state := desk.ledger.run().state) != "complete":
+                self.notify(f"the run is not complete ({state}): what is not settled yet counts as missing")
             visible = desk.ledger.snapshots()[-1].visible if desk.ledger.snapshots() else None
             result = verify(desk.scope(desk.snapshot()), visible=visible, on_progress=on_progress)
             desk.ledger.set_verification(result.as_json())
@@ -303,7 +249,7 @@ class Migration:
 
     def status(self) -> Status:
         """Where the run stands, counted from the ledger's lines."""
-        with self._target_only() as target:
+        with target_only(self.places) as target:
             return read_status(Ledger(target))
 
     def causes(self, entity: str | None = None) -> tuple[Cause, ...]:
@@ -332,15 +278,6 @@ class Migration:
                 desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
             )
             return build_report(desk.ledger, causes, desk.plan, matched)
-
-    @contextmanager
-    def _target_only(self) -> Iterator[Session]:
-        with (
-            self.places.use("target") as dsns,
-            connect(dsns.target, "target", search_path=self.endpoints["target"].schema) as target,
-            _typed_errors(),
-        ):
-            yield target
 
 
 def _need(ledger: Ledger) -> None:
@@ -374,22 +311,14 @@ def _interrupted_unless_done(ledger: Ledger) -> Iterator[None]:
 
 
 @contextmanager
-def _interruptible(stop: Stop) -> Iterator[None]:
+def _interruptible(
+    stop: Stop, hint: str = "every settled chunk is kept: `rowcall run` goes on from here"
+) -> Iterator[None]:
     """Ctrl-C ends the workers at their next batch and becomes Interrupted."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt, RuntimeError, DuckError) as error:
+        if not isinstance(error, Interrupted) and not is_interrupt(error):
+            raise
         stop.now()
-        raise Interrupted(
-            "interrupted", hint="every settled chunk is kept: the same command goes on from here"
-        ) from None
-
-
-@contextmanager
-def _typed_errors() -> Iterator[None]:
-    """What a server refuses outside the belt, in our own words: a driver's message may quote a row."""
-    try:
-        yield
-    except DriverError as error:
-        place = ".".join(filter(None, (error.diag.schema_name, error.diag.table_name)))
-        raise stopped(error, "target", place or "a statement of rowcall") from None
+        raise Interrupted("interrupted", hint=hint) from None

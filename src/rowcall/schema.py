@@ -16,7 +16,7 @@ class Type:
     `name` is pg_type.typname ("int4", "varchar", "case_status"); `formatted` is format_type() with the modifier
     ("character varying(200)"); `send` is the qualified name of its typsend function; `modifier` is atttypmod (-1: none);
     `kind` is pg_type.typtype: b(ase), c(omposite), d(omain), e(num), p(seudo), r(ange), m(ultirange).
-    `sql` is the schema-qualified spelling to cast to, with the modifier.
+    `sql` is the schema-qualified spelling to cast to, with the modifier. `base` is what a domain is made of.
     """
 
     oid: int
@@ -31,6 +31,12 @@ class Type:
     labels: tuple[str, ...] = ()
     element: int = 0
     base: Type | None = None
+    not_null: bool = False  # the domain's own
+
+    @property
+    def required(self) -> bool:
+        """Whether it is a domain that forbids NULL, or one over such a domain."""
+        return self.not_null or (self.base is not None and self.base.required)
 
     @property
     def is_integer(self) -> bool:

@@ -38,7 +38,7 @@ class Screen:
         """The result for people; not where JSON was asked for."""
         if not self.as_json:
             for part in parts:
-                self.out.print(part, markup=False, soft_wrap=not isinstance(part, Table))
+                self.out.print(part, markup=False, soft_wrap=not self.out.is_terminal and not isinstance(part, Table))
 
     def document(self, content: Any) -> None:
         """The result as JSON, where it was asked for."""

@@ -7,6 +7,9 @@ functions against the servers' own quote_ident() and quote_literal().
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
+
 
 def ident(*parts: str) -> str:
     """A quoted, possibly qualified identifier: ident("public", "a b") -> "public"."a b"."""
@@ -25,3 +28,11 @@ def literal(value: str | int | None) -> str:
     if isinstance(value, int):
         return str(value)
     return "'" + value.replace("'", "''") + "'"
+
+
+def label(text: str) -> str:
+    """A name of ours for something of the user's, kept apart by DuckDB (which folds case) and by Postgres (which cuts names
+    at 63 bytes): plain short ones as they are, others with a hash behind `~`, which no plain one has."""
+    if re.fullmatch(r"[a-z0-9_ .]{1,50}", text):
+        return text
+    return f"{re.sub('[^a-z0-9_ .]+', '_', text.lower())[:40]}~{sha256(text.encode()).hexdigest()[:12]}"

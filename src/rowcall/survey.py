@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rowcall.errors import UsageError
 from rowcall.ledger import Ledger
 from rowcall.mapping import read_mapping
 from rowcall.mapping.model import Entity, Mapping
@@ -24,6 +25,7 @@ def survey(
 ) -> tuple[Mapping, Knowledge]:
     """Reads the mapping against both catalogs. Raises MappingError with every fault."""
     source_schema, target_schema = read_schema(source, schemas[0]), read_schema(target, schemas[1])
+    _need_encodings(source_schema.encoding, target_schema.encoding)
     probe = ServerProbe(source, target)
     mapping = read_mapping(file, source_schema, target_schema, probe)
     types = _types(mapping, probe)
@@ -32,6 +34,20 @@ def survey(
     return mapping, Knowledge(
         source_schema, target_schema, types, content, literals, _occupied(target, mapping, ledger)
     )
+
+
+def _need_encodings(source: str, target: str) -> None:
+    """What is read must be text of a known encoding, and what is judged as UTF-8 must fit where it is written."""
+    if source == "SQL_ASCII":
+        raise UsageError(
+            "the source database has the encoding SQL_ASCII: nobody knows what its bytes mean",
+            hint="dump it and restore it into a UTF8 database, with the encoding that its programs wrote",
+        )
+    if target != "UTF8":
+        raise UsageError(
+            f"the target database has the encoding {target}, which cannot hold every text",
+            hint="create the target with `create database ... encoding 'UTF8' template template0`",
+        )
 
 
 def _types(mapping: Mapping, probe: ServerProbe) -> dict[tuple[str, str], Type]:

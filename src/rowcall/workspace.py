@@ -12,12 +12,14 @@ import duckdb
 
 from rowcall.rows import Reason
 
+DuckError = duckdb.Error
+
 MEMORY_LIMIT = "320MB"
 THREADS = 2
 
 # uuid5: RFC 9562, 5.5: SHA-1 over namespace bytes and name; version 5 in the high nibble of byte 6, variant 10 in byte 8.
 # rejection: one finding of the judge; sorts by the contract's order of codes, then as declared. Only a victim has a root
-# and a parent other than itself.
+# and a parent other than itself. is_victim: whether a row is rejected only because its parents were.
 MACROS = f"""
 create or replace macro uuid5_hex(h) as unhex(
     substr(h, 1, 12) || '5' || substr(h, 14, 3) || translate(substr(h, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')
@@ -32,6 +34,8 @@ create or replace macro rejection(
     "column" := col::varchar, reference := reference::varchar, "value" := seen::varchar, evidence := evidence::varchar,
     root_entity := if_victim(code, root_entity), root_key := if_victim(code, root_key),
     parent_entity := if_victim(code, parent_entity), parent_key := if_victim(code, parent_key));
+create or replace macro is_victim(findings) as coalesce(
+    len(findings) > 0 and len(list_filter(findings, lambda f: f.code <> 'parent_quarantined')) = 0, false);
 """
 
 
@@ -70,6 +74,13 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C ended a query: DuckDB says so by an error of its own."""
+    return isinstance(error, KeyboardInterrupt | duckdb.InterruptException) or (
+        isinstance(error, RuntimeError) and "interrupted" in str(error).lower()
+    )
 
 
 def _sweep(folder: Path) -> None:

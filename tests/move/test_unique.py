@@ -118,3 +118,16 @@ def test_values_that_are_equal_in_other_bytes(make_project: MakeProject) -> None
     assert (fates["1"], fates["2"]) == ("migrated", "duplicate_key")
     # The last resort is the target's own index: an interval's equality is not that of its parts.
     assert {fates["3"], fates["4"]} == {"migrated", "refused_by_target"}
+
+
+def test_a_value_stays_with_the_lowest_row_that_stays_itself(make_project: MakeProject, small_chunks: None) -> None:
+    """Row 2 loses `a` to row 1, so that it cannot keep `b` from row 3."""
+    project = make_project(
+        "create table v (id int primary key, a int, b int); insert into v values (1, 1, 1), (2, 1, 2), (3, 3, 2), (4, 4, 2),"
+        "(5, 3, 5), (6, 6, 5)",
+        "create table v (id uuid primary key, a int unique, b int unique)",
+    )
+    project.write("v: {from: v, columns: {a: a, b: b}}")
+    project.foreseen_run()
+    fates = {key: fate for key, fate in project.fates("v").items() if fate != "migrated"}
+    assert fates == {"2": "duplicate_key", "4": "duplicate_key", "5": "duplicate_key"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rowcall.demo.project import TARGET_SQL, mapping_yaml
 from rowcall.errors import UsageError
 from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
-from rowcall.postgres.places import Places
+from rowcall.postgres.places import VARIABLES, Places
 
 SERVERS = {"legacy": 16, "target": 18}
 MARKER = Path(".rowcall") / "demo.json"
@@ -26,9 +27,16 @@ def build(folder: Path, scale: str, seed: int, notify: Notify) -> None:
     """Raises UsageError where the folder holds anything but an earlier demo, or the scale is not known."""
     if scale not in SCALES:
         raise UsageError(f"there is no scale {scale!r}", hint=f"choose one of {', '.join(SCALES)}")
+    if given := [name for name in VARIABLES.values() if os.environ.get(name)]:
+        raise UsageError(
+            f"{given[0]} is set, and the demo has servers of its own", hint=f"unset {' and '.join(given)} for the demo"
+        )
     servers = _clear(folder, notify)
-    servers.create(SERVERS)
+    notify(f"making the demo in {folder} (scale {scale}, seed {seed}) ...")
+    # The mark comes first, so that a demo which was interrupted here can be made again.
+    (folder / MARKER).parent.mkdir(exist_ok=True)
     (folder / MARKER).write_text(json.dumps({"scale": scale, "seed": seed}) + "\n", encoding="utf-8")
+    servers.create(SERVERS)
     with servers.use():
         answers, told = _fill(servers, scale, seed)
         with connect(servers.dsn("target"), "target") as target:

@@ -7,7 +7,7 @@ it after a run, the forecast before one.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -44,6 +44,9 @@ class Cause:
     victims: int
     open: int
     groups: tuple[Group, ...] = ()
+    examples: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # some keys, for the screen alone: a key may be personal data
     proof: dict[str, Any] | None = None  # later: {"kind", "sql", "held", "rows"}
     remedies: tuple[str, ...] = ()
 
@@ -94,9 +97,9 @@ def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
         groups[entity, code].append(Group(*rest))
     victims = {(entity, code): n for entity, code, n in duck.execute(query("victims")).fetchall()}
     found = duck.execute(query("causes")).fetchall()
-    total = sum(rows for _, _, rows, _, _ in found)
+    total = sum(row[2] for row in found)
     causes = [
-        Cause(e, c, rows, rows / total, roots, victims.get((e, c), 0), still_open, tuple(groups[e, c]))
-        for e, c, rows, roots, still_open in found
+        Cause(e, c, rows, rows / total, roots, victims.get((e, c), 0), still_open, tuple(groups[e, c]), tuple(keys))
+        for e, c, rows, roots, still_open, keys in found
     ]
     return tuple(sorted(causes, key=lambda c: (not c.is_root, -c.victims, -c.rows, c.entity, Reason(c.code).order)))

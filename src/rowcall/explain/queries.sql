@@ -33,7 +33,7 @@ create or replace table rejected (
 
 -- name: causes
 select entity, code, count(*), count(distinct (coalesce(root_entity, entity), coalesce(root_key, key))),
-       count(*) filter (where coalesce(disposition, 'open') = 'open')
+       count(*) filter (where coalesce(disposition, 'open') = 'open'), min(key, 3)
 from rejected group by entity, code;
 
 -- name: groups
@@ -42,12 +42,14 @@ from rejected group by all order by rows desc, 3 nulls last, 4 nulls last, 5 nul
 
 -- name: victims
 -- For each cause the rows that its rows keep back: every row below one of them, each with the nearest one above it. Who is
--- kept back by itself alone (in a cycle) is no victim. The walk ends at each row of the cause, which starts one of its own.
+-- kept back by itself alone (in a cycle), or has a defect of its own, is no victim. The walk ends at each row of the cause, which starts one of its own.
 with recursive below as (
-    select p.entity as cause_entity, p.code as cause_code, r.entity, r.key, p.key as nearest
+    select p.entity as cause_entity, p.code as cause_code, r.entity, r.key, p.key as nearest,
+           r.root_key is null or (r.root_entity, r.root_key) <> (r.entity, r.key) as victim
     from rejected r join rejected p on p.entity = r.parent_entity and p.key = r.parent_key
     union
-    select b.cause_entity, b.cause_code, r.entity, r.key, b.nearest
+    select b.cause_entity, b.cause_code, r.entity, r.key, b.nearest,
+           r.root_key is null or (r.root_entity, r.root_key) <> (r.entity, r.key) as victim
     from below b
     join rejected up on up.entity = b.entity and up.key = b.key
     join rejected r on r.parent_entity = b.entity and r.parent_key = b.key
@@ -55,5 +57,5 @@ with recursive below as (
 )
 select cause_entity, cause_code, count(distinct (entity, key))
 from below
-where not (entity = cause_entity and key = nearest)
+where not (entity = cause_entity and key = nearest) and victim
 group by 1, 2;

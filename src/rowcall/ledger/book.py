@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -106,16 +106,25 @@ class Ledger:
     def exists(self) -> bool:
         return bool(self._rows("exists")[0][0])
 
-    def lock(self) -> None:
+    def lock(self, notify: Callable[[str], None]) -> None:
         """One writing command at a time. Raises LedgerConflict where another one holds the ledger."""
         until = time.monotonic() + LOCK_PATIENCE
+        told = False
         while not self._rows("lock")[0][0]:
             if time.monotonic() > until:
                 raise LedgerConflict("another rowcall command works on this target", hint="wait for it, or end it")
+            if not told and time.monotonic() > until - LOCK_PATIENCE + 1:
+                notify(f"another rowcall command works on this target: waiting up to {LOCK_PATIENCE:.0f} s for it")
+                told = True
             time.sleep(0.2)
 
     def create(self, project: str, fingerprint: str, version: str, forecast: dict[str, Any] | None) -> None:
         """Makes the schema and the run's line, in the caller's transaction."""
+        if self.session.value("select to_regnamespace('rowcall') is not null"):
+            raise LedgerConflict(
+                "the target has a schema rowcall that is not a ledger",
+                hint="rename it: rowcall keeps its book under that name",
+            )
         self.session.execute(files("rowcall.ledger").joinpath("schema.sql").read_text(encoding="utf-8"))
         self._do("begin", uuid4(), project, fingerprint, version, json.dumps(forecast) if forecast else None)
 
@@ -135,7 +144,7 @@ class Ledger:
 
     def drop(self) -> None:
         """Removes the schema; refuses (as an error of the server) where somebody else's objects depend on it."""
-        for view in ("settlements", "migration_mappings", "quarantine"):
+        for view in ("settlements", "migration_mappings", "quarantine", "own_xids"):
             self.session.execute(f"drop view rowcall.{view}")
         tables = ("nulled_reference", "quarantined_row", "settlement", "chunk", "entity", "snapshot", "run")
         for table in tables:

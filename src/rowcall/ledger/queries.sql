@@ -69,7 +69,10 @@ where id = %s and epoch = %s and state = 'planned';
 -- name: reopen
 update rowcall.chunk
 set state = 'planned', snapshot = null, rows_read = null, rows_migrated = null, rows_quarantined = null, rows_excluded = null,
-    xid = null, subxids = null, settled_at = null, seconds = null, epoch = epoch + 1
+    -- Triggers may have changed rows of other chunks, when these rows came and now that they go.
+    subxids = coalesce(subxids, '{}') || mod(xid::text::numeric, 4294967296)::bigint
+                                      || mod(pg_current_xact_id()::text::numeric, 4294967296)::bigint,
+    xid = null, settled_at = null, seconds = null, epoch = epoch + 1
 where id = %s;
 
 -- name: forget_chunk

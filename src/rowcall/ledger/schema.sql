@@ -58,7 +58,7 @@ create table rowcall.chunk (
     rows_quarantined bigint,
     rows_excluded    bigint,
     xid              xid8,
-    subxids          bigint[],  -- of rows written under a savepoint: such rows bear its own number, not the transaction's
+    subxids          bigint[],  -- other numbers that its rows may bear: of savepoints, of triggers', of earlier settlings and takings back
     settled_at       timestamptz,
     seconds          double precision,
     check (state <> 'settled' or (rows_read is not null and snapshot is not null and xid is not null
@@ -117,6 +117,12 @@ create view rowcall.quarantine as
     select e.name as entity, q.source_key, q.payload, q.rejections, q.disposition::text as disposition,
            q.root_entity, q.root_key
     from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity;
+
+-- Every number (low 32 bits) under which the run wrote: a row with another xmin was changed by somebody else.
+create view rowcall.own_xids as
+    select (xid::text::numeric % 4294967296)::bigint as xid from rowcall.chunk where xid is not null
+    union
+    select unnest(subxids) from rowcall.chunk;
 
 -- Patients' data: nobody but the owner reads the book.
 do $$

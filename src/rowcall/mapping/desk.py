@@ -79,6 +79,10 @@ class Desk:
         if found is None:
             names = [full.removeprefix(f"{default}.") for full in schema.tables]
             self.draft.say(loc, too_long(name) or f"the {side} has no table {name!r}: {instead(name, names)}", offset)
+        elif "." in found.schema:
+            what = f"the schema {found.schema!r} has a dot in its name, so that its tables cannot be named"
+            self.draft.say(loc, f"{what}: rename the schema, or read it through views in another one", offset)
+            return None
         return found
 
     def column(self, table: Table, name: str, loc: Loc, offset: int | None = None) -> Column | None:

@@ -15,7 +15,7 @@ from rowcall.move.fates import create_fates
 from rowcall.move.prejudge import Prejudge
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Crew, Worker
-from rowcall.plan.judge import Judge
+from rowcall.plan.judge import Judge, out_name
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan, Step
 from rowcall.postgres.read import ComputationFailed, Reader
@@ -63,22 +63,23 @@ class Forecast:
             )
         else:
             self.tables.build_routes(step)
+        # The routes are built: what a cyclic group was judged with gives way to its verdicts, as in a run to its lines.
         for judge in step.judges:
-            if judge.entity.name in self._parents and not step.group.cyclic:
+            if judge.entity.name in self._parents:
                 create_fates(duck, judge)
         for judge in step.judges:
-            self._judge(step, judge, [c for c in chunks if c.entity == judge.entity.name], totals[judge.entity.name])
+            self._judge(judge, [c for c in chunks if c.entity == judge.entity.name], totals[judge.entity.name])
 
     def _chunk(self, judge: Judge, lower: list[str] | None, upper: list[str] | None) -> ChunkRecord:
         self._number += 1
         bounds = tuple(lower) if lower else None, tuple(upper) if upper else None
         return ChunkRecord(self._number, judge.entity.name, *bounds, state="planned", epoch=0, snapshot=None)
 
-    def _judge(self, step: Step, judge: Judge, chunks: list[ChunkRecord], total: int) -> None:
+    def _judge(self, judge: Judge, chunks: list[ChunkRecord], total: int) -> None:
         name = judge.entity.name
         self.counts[name] = Counts()
         meter = Meter(self.on_progress, "judge", name, total)
-        keep = name in self._parents and not step.group.cyclic
+        keep = name in self._parents
 
         def done(_: ChunkRecord, counts: Counts) -> None:
             self.counts[name] += counts
@@ -113,7 +114,7 @@ class Forecast:
 
 def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
     """What is kept of a batch: fates where the entity is somebody's parent, and the rejected rows' first rejections."""
-    id_column = f"out {verdicts.judge.entity.id_column}"
+    id_column = out_name(verdicts.judge.entity.id_column)
     fates = verdicts.table.select(["k", "excluded", "findings", id_column]).rename_columns(
         ["k", "excluded", "findings", "uid"]
     )
@@ -136,7 +137,7 @@ def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rej
         duck.unregister("more")
     if fates is not None:
         duck.register("more", fates)
-        victim = "findings[1].code = 'parent_quarantined'"
+        victim = "is_victim(findings)"
         own = literal(judge.entity.name)
         duck.execute(
             f"""insert into {fate_table(judge.entity.name)}

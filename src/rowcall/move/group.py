@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from rowcall.errors import TargetRefused
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
-from rowcall.move.reading import payloads
-from rowcall.move.settle import Chapter, RowsSwallowed, note_savepoints
-from rowcall.move.worker import Worker
+from rowcall.move.assignment import assign
+from rowcall.move.savepoints import note_savepoints
+from rowcall.move.settle import REKEYED, SWALLOWED, Chapter
+from rowcall.move.worker import Worker, persistently
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
 from rowcall.postgres.copy import Refusal, RowsRefused, copy_in, insert
@@ -23,7 +25,6 @@ from rowcall.rows import Counts
 from rowcall.schema import ForeignKey
 from rowcall.sql import ident, qualified
 
-SWALLOWED = Refusal("", "swallowed by a trigger or rule of the target")
 Refused = dict[tuple[str, str], Refusal]
 
 
@@ -48,13 +49,14 @@ class GroupSettler:
         self.step, self.plan, self.worker, self.entities = step, plan, worker, entities
         self.snapshot, self.prejudge = snapshot, prejudge
         self.session = worker.session
+        self.work = {j.entity.name: assign(plan, entities[j.entity.name]) for j in step.judges}
 
     def settle(self, chunks: Sequence[ChunkRecord], settled: Callable[[ChunkRecord, Counts], None]) -> None:
         refused: Refused = {}
         while True:
             self.prejudge(refused)
             try:
-                done = self._try(chunks, refused)
+                done = persistently(partial(self._try, chunks, refused))
             except RowsFound as found:
                 refused |= found.refused
                 continue
@@ -70,8 +72,8 @@ class GroupSettler:
                     self._create_stage(judge)
                 done = [(chunk, self._chunk(chunk, refused)) for chunk in chunks]
                 self._flush()
-                for judge in self.step.judges:
-                    note_savepoints(self.session, judge, self.entities[judge.entity.name].id)
+                for work in self.work.values():
+                    note_savepoints(self.session, work)
                 return done
         except DriverError as error:
             raise stopped(error, "target", self.step.judges[0].entity.target) from None
@@ -90,15 +92,14 @@ class GroupSettler:
 
     def _chunk(self, chunk: ChunkRecord, refused: Refused) -> Counts:
         judge, started = self.plan.judge(chunk.entity), time.monotonic()
-        chapter = Chapter(self.entities[chunk.entity].id, chunk.id, judge)
+        chapter = Chapter(self.work[chunk.entity], chunk)
         try:
             with self.session.transaction():
                 self._copy(judge, chunk, chapter, refused, carefully=False)
         except ComputationFailed:
-            chapter = Chapter(chapter.entity, chunk.id, judge)
+            chapter = Chapter(self.work[chunk.entity], chunk)
             self._copy(judge, chunk, chapter, refused, carefully=True)
-        columns = [c.name for c in self.plan.knowledge.source.tables[judge.entity.source].columns]
-        chapter.write(self.session, lambda keys: payloads(self.worker.reader, judge, columns, keys))
+        chapter.write(self.session, self.worker.reader)
         Ledger(self.session).settle(chunk, self.snapshot, chapter.counts, time.monotonic() - started)
         return chapter.counts
 
@@ -120,8 +121,7 @@ class GroupSettler:
     def _flush(self) -> None:
         """All stages in one statement. Raises RowsFound with the rows that the target does not take."""
         parts = [
-            f"p{i} as (insert into {qualified(j.entity.target)} ({_columns(j)}) "
-            f"select {_columns(j)} from {ident(self._stage(j))} returning 1)"
+            f"p{i} as ({_into(j)} select {_columns(j)} from {ident(self._stage(j))} returning 1)"
             for i, j in enumerate(self.step.judges)
         ]
         sql = f"with {', '.join(parts)} select " + " + ".join(f"(select count(*) from p{i})" for i in range(len(parts)))
@@ -207,16 +207,13 @@ class GroupSettler:
 
     def _refusal(self, judge: Judge, keys: Sequence[str]) -> Refusal | None:
         """Inserts rows, or tells why the target does not take them all."""
-        sql = (
-            f"insert into {qualified(judge.entity.target)} ({_columns(judge)}) "
-            f"select {_columns(judge)} from {ident(self._stage(judge))} where {ident(_KEY)} = any(%s)"
-        )
+        sql = f"{_into(judge)} select {_columns(judge)} from {ident(self._stage(judge))} where {ident(_KEY)} = any("
         try:
             with self.session.transaction():
-                if insert(self.session, sql, judge.entity.target, [list(keys)]) != len(keys):
-                    raise RowsSwallowed
-        except RowsSwallowed:
-            return SWALLOWED
+                if insert(self.session, f"{_escaped(sql)}%s)", judge.entity.target, [list(keys)]) != len(keys):
+                    raise RowsRefused(SWALLOWED)
+                if self.work[judge.entity.name].table.triggers and set(keys).intersection(self._keys(judge, "true")):
+                    raise RowsRefused(REKEYED)
         except RowsRefused as error:
             return error.refusal
         return None
@@ -242,6 +239,16 @@ class _Undo(Exception):
 
 
 _KEY = "rowcall source key"
+
+
+def _into(judge: Judge) -> str:
+    """SQL: the head of an INSERT that takes values for identity columns, as COPY does."""
+    return f"insert into {qualified(judge.entity.target)} ({_columns(judge)}) overriding system value"
+
+
+def _escaped(sql: str) -> str:
+    """SQL that stands beside parameters, whose sign is %."""
+    return sql.replace("%", "%%")
 
 
 def _columns(judge: Judge) -> str:

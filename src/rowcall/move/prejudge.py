@@ -59,10 +59,10 @@ class Prejudge:
                 self._fates(judge)
             prepare(self.step)
 
-    def _do(self, name: str, **params: object) -> None:
+    def _do(self, name: str, kind: str = "", **params: object) -> None:
         for statement in self._sql[name].split(";\n"):
             used = {key: value for key, value in params.items() if f"${key}" in statement}
-            self.duck.execute(statement, used or None)
+            self.duck.execute(statement.replace("{kind}", kind), used or None)
 
     # -- collecting -------------------------------------------------------------------------------------------------
 
@@ -134,31 +134,28 @@ class Prejudge:
     def _duplicates(self, judge: Judge) -> None:
         if not judge.uniques:
             return
-        entity, found = literal(judge.entity.name), duplicates_table(judge.entity.name)
+        entity = literal(judge.entity.name)
+        self.duck.execute("create or replace table existing (uniq integer, value varchar)")
         for number, unique in enumerate(judge.uniques):
-            self._existing(judge, unique)
-            self.duck.execute(
-                f"""insert into {found} select c.k::{judge.key.kind} as k, {literal(", ".join(unique.columns))} as columns
-                from claim c join pre p on p.entity = c.entity and p.k = c.k and p.state = 'sound'
-                where c.entity = {entity} and c.uniq = {number} and c.value is not null
-                qualify row_number() over (partition by c.value order by c.k::{judge.key.kind}) > 1
-                     or c.value in (select value from existing)"""
-            )
+            self._existing(judge, number, unique)
+        self._do("contest", entity=judge.entity.name)
+        while _count(self.duck, "contender"):
+            self._do("decide", kind=judge.key.kind)
+        names = " ".join(f"when {i} then {literal(', '.join(u.columns))}" for i, u in enumerate(judge.uniques))
         self.duck.execute(
-            f"create or replace table {found} as select k, string_agg(distinct columns, '; ' order by columns) as columns "
-            f"from {found} group by k"
+            f"insert into {duplicates_table(judge.entity.name)} select k::{judge.key.kind}, "
+            f"string_agg(distinct case uniq {names} end, '; ') from duplicate group by k"
         )
         self.duck.execute(
-            f"update pre set state = 'bad', root_entity = entity, root_key = k "
-            f"where entity = {entity} and k in (select k::varchar from {found})"
+            "update pre set state = 'bad', root_entity = entity, root_key = k "
+            f"where entity = {entity} and k in (select k from duplicate)"
         )
         self._take(judge)
 
-    def _existing(self, judge: Judge, unique: Unique) -> None:
+    def _existing(self, judge: Judge, number: int, unique: Unique) -> None:
         """What the target already holds, but for the entity's own rows, and what entities judged before put into it."""
-        self.duck.execute("create or replace table existing (value varchar)")
         if self._shared(judge):
-            self._share(judge, unique)
+            self._share(judge, number, unique)
         elif judge.entity.name not in self.plan.knowledge.occupied:
             return
         target = self.plan.knowledge.target.tables[judge.entity.target]
@@ -174,18 +171,20 @@ class Prejudge:
         )
         for batch in batches:
             self.duck.register("claims", batch)
-            self.duck.execute(f"insert into existing select {self._hash(judge, unique)} from claims")
+            self.duck.execute(f"insert into existing select {number}, {self._hash(judge, unique)} from claims")
             self.duck.unregister("claims")
 
     def _shared(self, judge: Judge) -> bool:
         """Whether several entities fill the target table."""
         return sum(e.target == judge.entity.target for e in self.plan.mapping.entities) > 1
 
-    def _share(self, judge: Judge, unique: Unique) -> None:
+    def _share(self, judge: Judge, number: int, unique: Unique) -> None:
         """Values of entities that fill the same table: a forecast finds them nowhere else."""
         self.duck.execute("create table if not exists taken (entity varchar, key varchar, value varchar)")
         name, key = literal(judge.entity.name), literal(f"{judge.entity.target} {unique.name}")
-        self.duck.execute(f"insert into existing select value from taken where key = {key} and entity <> {name}")
+        self.duck.execute(
+            f"insert into existing select {number}, value from taken where key = {key} and entity <> {name}"
+        )
 
     def _take(self, judge: Judge) -> None:
         """Remembers the values of an entity's rows that will migrate, for those who fill the same table after it."""

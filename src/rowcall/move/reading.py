@@ -62,15 +62,18 @@ def _fails(reader: Reader, judge: Judge, expression: str, condition: str) -> boo
     return False
 
 
-def payloads(reader: Reader, judge: Judge, columns: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
-    """Key -> JSON object of each source column as its text, for quarantined rows."""
+def payloads(
+    reader: Reader, judge: Judge, columns: Sequence[str], keys: Sequence[str], within: str
+) -> Iterator[dict[str, str]]:
+    """Key -> JSON object of each source column as its text, for quarantined rows; a batch of the reader's at a time.
+
+    `within` is the condition of their chunk: without it the keys of a composite key would be sought in the whole table.
+    """
     names = ", ".join(map(literal, columns))
     values = ", ".join(f"{ident(c)}::text" for c in columns)
-    found: dict[str, str] = {}
     for at in range(0, len(keys), _PAYLOAD_KEYS):
-        table = reader.table(
+        for batch in reader.batches(
             f"select ({judge.key.sql})::text as k, json_object(array[{names}]::text[], array[{values}]::text[])::text as payload "
-            f"from {qualified(judge.entity.source)} where {judge.key.among(keys[at : at + _PAYLOAD_KEYS])}"
-        )
-        found.update(zip(table["k"].to_pylist(), table["payload"].to_pylist(), strict=True))
-    return found
+            f"from {qualified(judge.entity.source)} where {within} and {judge.key.among(keys[at : at + _PAYLOAD_KEYS])}"
+        ):
+            yield dict(zip(batch["k"].to_pylist(), batch["payload"].to_pylist(), strict=True))

@@ -1,8 +1,9 @@
 """Going on under a new snapshot: did the source move since the settled chunks were read, and what does that touch?
 
-Rows inserted or updated since are those whose xmin the old snapshot does not see; deleted rows are settled keys that the
-source has no more; tables that paths walk on are compared by a digest. What is touched is taken back and judged again, so
-that all sums are of one state of the source.
+Rows inserted or updated since are among those whose xmin is not older than every transaction that ran then (a savepoint has
+a number of its own, which no snapshot lists, but always a later one than its transaction's); deleted rows are settled keys
+that the source has no more; tables that paths walk on are compared by a digest. What is touched is taken back and judged
+again, so that all sums are of one state of the source.
 https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT (txid_* until Postgres 12, and still there)
 """
 
@@ -23,7 +24,7 @@ from rowcall.sql import literal, qualified
 
 @dataclass
 class Moved:
-    """What changed at the source since the settled chunks were read. `rows`: entity -> changed, new or deleted rows;
+    """What changed at the source since the settled chunks were read. `rows`: entity -> changed, new or deleted rows, at most;
     `tables`: path tables with other content; `chunks`: chunks to judge again."""
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -34,7 +35,7 @@ class Moved:
         return bool(self.rows or self.tables)
 
     def told(self) -> str:
-        parts = [f"{n} rows of {entity}" for entity, n in self.rows.items()] + [f"table {t}" for t in self.tables]
+        parts = [f"up to {n} rows of {entity}" for entity, n in self.rows.items()] + [f"table {t}" for t in self.tables]
         return f"the source changed since it was read ({', '.join(parts)})"
 
 
@@ -89,7 +90,7 @@ class Resume:
                 within = "true"  # a row of an open chunk may have taken a settled row's unique value
             found = self.reader.table(
                 f"select ({judge.key.sql})::text as k from {qualified(judge.entity.source)} where ({within}) "
-                f"and not txid_visible_in_snapshot({XMIN}, {literal(visible)}::txid_snapshot)"
+                f"and {XMIN} >= txid_snapshot_xmin({literal(visible)}::txid_snapshot)"
             )
             keys |= set(found["k"].to_pylist())
         return keys | self._deleted(judge, chunks)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingOf
+from contextlib import suppress
 
 from rowcall.errors import BudgetExceeded
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.mapping.model import Budget, Mapping
+from rowcall.move.assignment import assign
 from rowcall.move.belt import Stop, Tables, chunk_ranges, outside, over_chunks
 from rowcall.move.fates import load_from_ledger
 from rowcall.move.group import GroupSettler, Refused
@@ -15,6 +17,7 @@ from rowcall.move.prejudge import Prejudge
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
+from rowcall.postgres.errors import DriverError
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
@@ -44,6 +47,7 @@ class Run:
     def __call__(self, only: frozenset[str] | None = None) -> None:
         """All steps, or those with one of the entities `only`."""
         self.plan_chunks()
+        self.budget.add("", 0)
         for step in self.plan.steps:
             if only is None or only.intersection(step.group.entities):
                 self._step(step)
@@ -77,7 +81,8 @@ class Run:
             self._chunks(step, chunks, todo)
         # Fresh statistics: without them the next reader of these tables may be given a nested loop.
         for table in ("rowcall.settlement", "rowcall.quarantined_row", *(j.entity.target for j in step.judges)):
-            self.ledger.session.execute(f"analyze {qualified(table)}")
+            with suppress(DriverError):  # whoever holds a lock on it, or forbids it, need not stop the run
+                self.ledger.session.execute(f"analyze (skip_locked) {qualified(table)}")
 
     def _chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
         if step.prejudged:
@@ -89,9 +94,8 @@ class Run:
         over_chunks(self.crew, self.stop, todo, self._settle(judge), lambda _, counts: self._done(judge, meter, counts))
 
     def _settle(self, judge: Judge) -> Callable[[Worker, ChunkRecord], Counts]:
-        entity = self.entities[judge.entity.name].id
-        columns = [c.name for c in self.plan.knowledge.source.tables[judge.entity.source].columns]
-        return lambda worker, chunk: worker.settle(judge, entity, columns, chunk, self.snapshot)
+        work = assign(self.plan, self.entities[judge.entity.name])
+        return lambda worker, chunk: worker.settle(work, chunk, self.snapshot)
 
     def _done(self, judge: Judge, meter: Meter, counts: Counts) -> None:
         meter.add(counts.source)
@@ -136,16 +140,13 @@ class BudgetWatch:
         self.ledger = ledger
 
     def add(self, entity: str, rows: int) -> None:
+        """Counts rows of an entity as quarantined, and looks whether a budget is spent."""
         self.quarantined[entity] = self.quarantined.get(entity, 0) + rows
-        expected = (
-            {e.name: e.rows_expected or 0 for e in self.ledger.entities()}
-            if rows and (self.total or self.budgets)
-            else {}
-        )
-        if not expected:
+        if not (self.total or self.budgets) or not sum(self.quarantined.values()):
             return
-        if (own := self.budgets.get(entity)) is not None:
-            self._check(own, self.quarantined[entity], expected[entity], entity)
+        expected = {e.name: e.rows_expected or 0 for e in self.ledger.entities()}
+        for name, budget in self.budgets.items():
+            self._check(budget, self.quarantined.get(name, 0), expected[name], name)
         if self.total is not None:
             self._check(self.total, sum(self.quarantined.values()), sum(expected.values()), "the run")
 

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 
-from rowcall.ledger.book import NULLED_REFERENCE, QUARANTINED_ROW, SETTLEMENT
+from rowcall.errors import SourceUnreadable, TargetRefused
+from rowcall.ledger.book import NULLED_REFERENCE, QUARANTINED_ROW, SETTLEMENT, ChunkRecord
 from rowcall.move import encode
+from rowcall.move.assignment import Assignment
+from rowcall.move.reading import payloads
 from rowcall.move.verdicts import Rejected, Verdicts, as_json, lines, settlement_rows
-from rowcall.plan.judge import Judge
+from rowcall.plan.judge import out_name
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal, RowsRefused, copy_in
+from rowcall.postgres.read import Reader
 from rowcall.rows import Counts, Outcome, Reason
-from rowcall.sql import ident, qualified
+from rowcall.sql import ident, literal, qualified
 
-Payloads = Callable[[Sequence[str]], dict[str, str]]
-
-
-WINDOW = 128  # rows to try behind a refused one
-
-
-class RowsSwallowed(Exception):
-    """A BEFORE trigger or a rule swallowed rows."""
+WINDOW = 128  # rows to try behind a refused one that COPY named
+SWALLOWED = Refusal("", "swallowed by a trigger or rule of the target")
+REKEYED = Refusal("", "a trigger changed its id")
+UNSTORABLE = frozenset({"22021", "22P05"})  # character not in repertoire, untranslatable character
 
 
 @dataclass
 class Chapter:
-    """What a chunk adds to the ledger, collected while its rows stream into the target. `entity` and `chunk` are ids."""
+    """What a chunk adds to the ledger, collected while its rows stream into the target."""
 
-    entity: int
-    chunk: int
-    judge: Judge
+    work: Assignment
+    chunk: ChunkRecord
     counts: Counts = field(default_factory=Counts)
     settlements: list[memoryview] = field(default_factory=list)
     quarantined: list[Rejected] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Chapter:
     savepoints: bool = False  # whether rows were written under savepoints
 
     def add(self, verdicts: Verdicts) -> None:
-        block, _ = settlement_rows(self.entity, self.chunk, verdicts)
+        block, _ = settlement_rows(self.work.entity, self.chunk.id, verdicts)
         self.settlements.append(block)
         self.quarantined += verdicts.rejected
         self.nulled += verdicts.conceded()
@@ -52,34 +52,58 @@ class Chapter:
         keys = verdicts.accepted_keys
         self.add(verdicts.without(refused))
         for place, refusal in refused.items():
-            row = refused_row(self.judge.entity.name, keys[place], refusal)
+            row = refused_row(self.chunk.entity, keys[place], refusal)
             self.quarantined.append(row)
             self.settlements.append(self._line(row.key, row.cause))
         self.counts += Counts(len(refused), 0, len(refused), 0)
 
     def _line(self, key: str, cause: str) -> memoryview:
         return lines(
-            self.entity,
-            self.chunk,
+            self.work.entity,
+            self.chunk.id,
             pa.array([key], pa.string()),
             pa.array([Outcome.QUARANTINED.value], pa.string()),
             pa.nulls(1, pa.binary()),
             pa.array([cause], pa.string()),
         )[0]
 
-    def write(self, session: Session, payloads: Payloads) -> None:
-        """The ledger's part, in the caller's transaction."""
-        copy_in(session, "rowcall.settlement", SETTLEMENT, self.settlements)
-        if self.quarantined:
-            found = payloads([r.key for r in self.quarantined])
-            copy_in(session, "rowcall.quarantined_row", QUARANTINED_ROW, [self._quarantine(found)])
-        if self.nulled:
-            copy_in(session, "rowcall.nulled_reference", NULLED_REFERENCE, [self._nulled()])
+    def write(self, session: Session, reader: Reader) -> None:
+        """The ledger's part, in the caller's transaction. The source's reader fetches the quarantined rows' payloads."""
+        try:
+            copy_in(session, "rowcall.settlement", SETTLEMENT, self.settlements)
+            if self.quarantined:
+                copy_in(session, "rowcall.quarantined_row", QUARANTINED_ROW, self._quarantine(reader))
+            if self.nulled:
+                copy_in(session, "rowcall.nulled_reference", NULLED_REFERENCE, [self._nulled()])
+        except RowsRefused as error:
+            raise self._unbookable(error.refusal) from None
 
-    def _quarantine(self, payloads: dict[str, str]) -> memoryview:
-        rows, count = self.quarantined, len(self.quarantined)
+    def _unbookable(self, refusal: Refusal) -> Exception:
+        """Why the ledger itself does not take the chunk's lines."""
+        source = self.work.judge.entity.source
+        if refusal.sqlstate == "23505":
+            return SourceUnreadable(
+                source, "a key comes twice: it is not unique in what the source returns", sqlstate="23505",
+                hint="tables that inherit from this one? Make each a source of its own, over a view of ONLY its rows; "
+                "or choose a key that is unique",
+            )  # fmt: skip
+        return TargetRefused(
+            "rowcall's ledger", f"does not take what is to be booked of {source}", sqlstate=refusal.sqlstate,
+            hint="see the log of the target's server, then run again",
+        )  # fmt: skip
+
+    def _quarantine(self, reader: Reader) -> Iterator[memoryview]:
+        """Batch by batch as the payloads come, so that a chunk of wide rows need not fit into memory."""
+        waiting = {row.key: row for row in self.quarantined}
+        within = self.work.judge.key.within(self.chunk.lower, self.chunk.upper)
+        for found in payloads(reader, self.work.judge, self.work.columns, list(waiting), within):
+            yield self._quarantined([waiting.pop(key) for key in found if key in waiting], found)
+        yield self._quarantined(list(waiting.values()), {})
+
+    def _quarantined(self, rows: Sequence[Rejected], payloads: dict[str, str]) -> memoryview:
+        count = len(rows)
         columns = [
-            _number(self.entity, count, "int2"),
+            _number(self.work.entity, count, "int2"),
             _text(r.key for r in rows),
             encode.payload(pa.array([payloads.get(r.key) for r in rows], pa.string()), "jsonb"),
             encode.payload(pa.array([as_json(r.rejections) for r in rows], pa.string()), "jsonb"),
@@ -88,27 +112,27 @@ class Chapter:
             _text(r.root[1] for r in rows),
             _text(r.parent[0] if r.parent else None for r in rows),
             _text(r.parent[1] if r.parent else None for r in rows),
-            _number(self.chunk, count, "int4"),
+            _number(self.chunk.id, count, "int4"),
         ]
         return encode.rows(columns, count)
 
     def _nulled(self) -> memoryview:
         rows, count = self.nulled, len(self.nulled)
         columns = [
-            _number(self.entity, count, "int2"),
+            _number(self.work.entity, count, "int2"),
             _text(key for key, _ in rows),
             _text(link["column"] for _, link in rows),
             _text(link["code"] for _, link in rows),
             encode.payload(pa.array([link["hop"] for _, link in rows], pa.int32()), "int4"),
             _text(link["value"] for _, link in rows),
-            _number(self.chunk, count, "int4"),
+            _number(self.chunk.id, count, "int4"),
         ]
         return encode.rows(columns, count)
 
 
 def refused_row(entity: str, key: str, refusal: Refusal) -> Rejected:
     rejection = {
-        "code": Reason.REFUSED_BY_TARGET.value if refusal.sqlstate != "22021" else Reason.UNSTORABLE_TEXT.value,
+        "code": (Reason.UNSTORABLE_TEXT if refusal.sqlstate in UNSTORABLE else Reason.REFUSED_BY_TARGET).value,
         "column": refusal.column or None,
         "reference": None,
         "hop": None,
@@ -118,8 +142,8 @@ def refused_row(entity: str, key: str, refusal: Refusal) -> Rejected:
     return Rejected(key, [rejection], (entity, key), None)
 
 
-def stream(session: Session, table: str, judge: Judge, batches: Iterable[Verdicts], chapter: Chapter) -> None:
-    """All batches in one COPY. Raises RowsRefused or RowsSwallowed: then settle the batches one by one, carefully."""
+def stream(session: Session, batches: Iterable[Verdicts], chapter: Chapter) -> None:
+    """All batches in one COPY. Raises RowsRefused, also for swallowed rows: then settle the batches one by one, carefully."""
 
     def blocks() -> Iterator[memoryview]:
         for verdicts in batches:
@@ -127,27 +151,28 @@ def stream(session: Session, table: str, judge: Judge, batches: Iterable[Verdict
             if verdicts.accepted.num_rows:
                 yield verdicts.rows(verdicts.accepted)
 
-    if copy_in(session, table, [o.column for o in judge.outputs], blocks()) != chapter.counts.migrated:
-        raise RowsSwallowed
+    judge = chapter.work.judge
+    if copy_in(session, judge.entity.target, [o.column for o in judge.outputs], blocks()) != chapter.counts.migrated:
+        raise RowsRefused(SWALLOWED)
 
 
-def place_carefully(session: Session, table: str, verdicts: Verdicts, chapter: Chapter) -> None:
+def place_carefully(session: Session, verdicts: Verdicts, chapter: Chapter) -> None:
     """One batch, down to the single rows that the target refuses or swallows.
 
     A window moves over the rows: it narrows to where a COPY was refused (by the line that it names, else by half), and
     widens again behind. So a few bad rows cost little, and a batch of nothing but bad rows stays linear.
     """
     accepted, refused = verdicts.accepted, dict[int, Refusal]()
-    columns = [o.column for o in verdicts.judge.outputs]
     at, window = 0, accepted.num_rows
     while at < accepted.num_rows:
         part = accepted.slice(at, window).combine_chunks()
-        refusal = _try(session, table, columns, verdicts.rows(part), part.num_rows)
+        refusal = _try(session, chapter.work, verdicts.rows(part), part)
         if refusal is None:
             at, window = at + part.num_rows, 2 * part.num_rows
         elif part.num_rows == 1:
             refused[at] = refusal
-            at, window = at + 1, WINDOW
+            # Where no line is named, every bad row behind would have to be halved out of a wide window again.
+            at, window = at + 1, WINDOW if refusal.line else 1
         else:
             window = _sound_rows(refusal, part.num_rows)
     chapter.savepoints = True
@@ -161,28 +186,34 @@ def _sound_rows(refusal: Refusal, rows: int) -> int:
     return max(refusal.line - 1, 1)
 
 
-def note_savepoints(session: Session, judge: Judge, entity: int, chunk: int | None = None) -> None:
-    """Rows written under a savepoint bear its number and not the transaction's: undo must know them for ours, too. Of all the
-    entity's chunks, or of one."""
-    only = f"and s.chunk = {chunk}" if chunk is not None else ""
-    session.execute(
-        "update rowcall.chunk c set subxids = w.ids from (select s.chunk, array_agg(distinct t.xmin::text::bigint) as ids "
-        f"from {qualified(judge.entity.target)} t join rowcall.settlement s on s.target_id = t.{ident(judge.entity.id_column)} "
-        f"where s.entity = {entity} and s.outcome = 'migrated' {only} group by s.chunk) w where c.id = w.chunk"
-    )
-
-
-def _try(session: Session, table: str, columns: Sequence[str], block: memoryview, count: int) -> Refusal | None:
-    """The rows in a savepoint of their own: None where all arrived."""
+def _try(session: Session, work: Assignment, block: memoryview, part: Any) -> Refusal | None:
+    """The rows in a savepoint of their own: None where all arrived, under their ids."""
+    columns = [o.column for o in work.judge.outputs]
     try:
         with session.transaction():
-            if copy_in(session, table, columns, [block]) != count:
-                raise RowsSwallowed
+            if copy_in(session, work.table.qualified, columns, [block]) != part.num_rows:
+                raise RowsRefused(SWALLOWED)
+            if work.table.triggers and _present(session, work, part) != part.num_rows:
+                raise RowsRefused(REKEYED)
     except RowsRefused as error:
         return error.refusal
-    except RowsSwallowed:
-        return Refusal("", "swallowed by a trigger or rule of the target")
     return None
+
+
+def _present(session: Session, work: Assignment, part: Any) -> int:
+    """How many of these rows' ids the target holds."""
+    column = work.judge.entity.id_column
+    ids = ",".join(str(UUID(bytes=value)) for value in part[out_name(column)].to_pylist())
+    among = f"{ident(column)} = any({literal('{' + ids + '}')}::uuid[])"
+    return int(session.value(f"select count(*) from {qualified(work.table.qualified)} where {among}"))
+
+
+def all_arrived(session: Session, work: Assignment, chunk: int) -> bool:
+    """Whether every migrated line of a chunk has its row in the target: a trigger may have changed an id."""
+    return not session.value(
+        f"select exists (select from rowcall.settlement s where s.chunk = {chunk} and s.outcome = 'migrated' and not exists "
+        f"(select from {qualified(work.table.qualified)} t where t.{ident(work.judge.entity.id_column)} = s.target_id))"
+    )
 
 
 def _text(values: Iterable[str | None]) -> Any:

@@ -1,7 +1,7 @@
 """Taking back what was settled: the rows that a chunk wrote, and only those; then its lines.
 
-A row that somebody changed since has another xmin than the chunk's transaction (the low 32 bits of its xid8) and its
-savepoints:
+A row that somebody changed since has an xmin that is none of the run's transactions (the low 32 bits of their xid8) and their
+savepoints; which chunk's does not matter, for a trigger may have changed rows of earlier ones, like a parent's counter:
 https://www.postgresql.org/docs/current/ddl-system-columns.html
 """
 
@@ -15,51 +15,44 @@ from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.progress import Meter, OnProgress
 from rowcall.schema import ForeignKey, Schema, Table
-from rowcall.sql import ident, qualified
+from rowcall.sql import ident, literal, qualified
 
 
 @dataclass(frozen=True)
 class Changed:
-    """Rows of an entity that somebody changed since the run wrote them; `keys` are some of their source keys."""
+    """Rows of an entity that somebody changed since the run wrote them; `query` shows their source keys."""
 
     entity: str
     rows: int
-    keys: tuple[str, ...]
+    query: str
 
 
-def _ours(entity: EntityRecord) -> str:
+def _changed(entity: EntityRecord) -> str:
     return (
-        f"{qualified(entity.target_table)} t join rowcall.settlement s on s.target_id = t.{ident(entity.id_column)} "
-        f"join rowcall.chunk c on c.id = s.chunk where s.entity = {entity.id} and s.outcome = 'migrated'"
+        f"from rowcall.settlements s join {qualified(entity.target_table)} t on t.{ident(entity.id_column)} = s.target_id "
+        f"where s.entity = {literal(entity.name)} and t.xmin::text::bigint not in (select xid from rowcall.own_xids)"
     )
-
-
-_CHANGED = "t.xmin::text::bigint <> all ((c.xid::text::numeric % 4294967296)::bigint || coalesce(c.subxids, '{}'))"
 
 
 def changed_rows(ledger: Ledger, entities: Iterable[EntityRecord], chunk: int | None = None) -> list[Changed]:
     """What somebody changed since, per entity."""
+    only = f" and s.chunk = {chunk}" if chunk is not None else ""
     found = []
     for entity in entities:
-        only = f" and s.chunk = {chunk}" if chunk is not None else ""
-        rows = ledger.session.rows(
-            f"select count(*), (array_agg(s.source_key order by s.source_key))[1:5] from {_ours(entity)} and {_CHANGED}{only}"
-        )
-        if rows[0][0]:
-            found.append(Changed(entity.name, rows[0][0], tuple(rows[0][1])))
+        rows = int(ledger.session.value(f"select count(*) {_changed(entity)}{only}"))
+        if rows:
+            found.append(Changed(entity.name, rows, f"select s.source_key {_changed(entity)};"))
     return found
 
 
 def refuse_changed(changed: Sequence[Changed]) -> None:
     """Raises TargetRefused where rows would be lost that are no longer as the run wrote them."""
     if changed:
-        told = "; ".join(
-            f"{c.entity}: {c.rows} rows (keys {', '.join(c.keys)}{', ...' if c.rows > len(c.keys) else ''})"
-            for c in changed
-        )
+        told = "; ".join(f"{c.entity}: {c.rows} rows" for c in changed)
         raise TargetRefused(
             "the target", f"somebody changed rows since the run wrote them: {told}",
-            hint="nothing was removed; save or take back these changes, then try again",
+            hint="nothing was removed; save or take back these changes, then try again. To see which they are, ask the target: "
+            + " ".join(c.query for c in changed),
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowcall.move import encode
-from rowcall.plan.judge import Judge
+from rowcall.plan.judge import Judge, asked_name, out_name
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
 from rowcall.rows import Counts, Outcome, Reason
@@ -86,7 +86,9 @@ class Verdicts:
         return [self._payload(table, o.column, o.encoder, o.asked is not None) for o in self.judge.outputs]
 
     def _payload(self, table: Any, column: str, encoder: str, asked: bool) -> Any:
-        return encode.payload(_one(table[f"out {column}"]), encoder, _one(table[f"ask {column}"]) if asked else None)
+        return encode.payload(
+            _one(table[out_name(column)]), encoder, _one(table[asked_name(column)]) if asked else None
+        )
 
     def rows(self, table: Any) -> memoryview:
         """A part of the accepted rows as COPY BINARY."""
@@ -111,12 +113,14 @@ class Verdicts:
         part = self.table.filter(self._rejected)
         for key, findings in zip(part["k"].cast(pa.string()).to_pylist(), part["findings"].to_pylist(), strict=True):
             first = findings[0]
-            victim = first["code"] == Reason.PARENT_QUARANTINED.value
+            kept_back = first["code"] == Reason.PARENT_QUARANTINED.value
+            # A row with a defect of its own is its own root, whatever else keeps it back.
+            victim = all(f["code"] == Reason.PARENT_QUARANTINED.value for f in findings)
             yield Rejected(
                 key,
                 [{name: finding[name] for name in _REJECTION} for finding in findings],
                 (first["root_entity"], first["root_key"]) if victim else (self.judge.entity.name, key),
-                (first["parent_entity"], first["parent_key"]) if victim else None,
+                (first["parent_entity"], first["parent_key"]) if kept_back else None,
             )
 
     def conceded(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -166,7 +170,7 @@ def settlement_rows(entity: int, chunk: int, verdicts: Verdicts) -> tuple[memory
     """The ledger's lines of one batch as COPY BINARY rows, and their number."""
     accepted, excluded = verdicts.accepted, verdicts.excluded
     rejected = verdicts.rejected
-    ids = _one(accepted[f"out {verdicts.judge.entity.id_column}"])
+    ids = _one(accepted[out_name(verdicts.judge.entity.id_column)])
     keys = [_one(accepted["k"].cast(pa.string())), _one(excluded["k"].cast(pa.string()))]
     keys.append(pa.array([r.key for r in rejected], pa.string()))
     sizes = [len(k) for k in keys]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rowcall.errors import Interrupted, TargetRefused
 from rowcall.ledger.book import ChunkRecord, Ledger
-from rowcall.move.reading import careful_batches, chunk_batches, payloads
-from rowcall.move.settle import Chapter, RowsSwallowed, note_savepoints, place_carefully, stream
+from rowcall.move.assignment import Assignment
+from rowcall.move.reading import careful_batches, chunk_batches
+from rowcall.move.savepoints import note_savepoints
+from rowcall.move.settle import REKEYED, Chapter, all_arrived, place_carefully, stream
 from rowcall.move.verdicts import Verdicts, judge_batch
 from rowcall.plan.judge import Judge
 from rowcall.postgres.ask import Answered, ask
@@ -23,6 +26,19 @@ from rowcall.workspace import Workspace
 
 LOCK_PATIENCE = "30s"  # for locks of the target's users
 TRIES = 4  # of a chunk that met a deadlock or serialization failure
+Done = TypeVar("Done")
+
+
+def persistently(attempt: Callable[[], Done]) -> Done:
+    """Makes an attempt; again where a deadlock or a serialization failure ended it."""
+    for number in range(1, TRIES):
+        try:
+            return attempt()
+        except TargetRefused as error:
+            if not is_retryable(error.sqlstate):
+                raise
+            time.sleep(0.05 * 2**number)
+    return attempt()
 
 
 @dataclass(frozen=True)
@@ -69,65 +85,59 @@ class Worker:
 
     # -- settling ---------------------------------------------------------------------------------------------------
 
-    def settle(self, judge: Judge, entity: int, columns: Sequence[str], chunk: ChunkRecord, snapshot: int) -> Counts:
+    def settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         """Reads, judges, writes and books one chunk; its sums. Tries again after a deadlock."""
-        for attempt in range(TRIES):
-            try:
-                return self._settle(judge, entity, columns, chunk, snapshot)
-            except TargetRefused as error:
-                if not is_retryable(error.sqlstate) or attempt == TRIES - 1:
-                    raise
-                time.sleep(0.1 * 2**attempt)
-        raise AssertionError("unreachable")
+        return persistently(lambda: self._settle(work, chunk, snapshot))
 
-    def _settle(self, judge: Judge, entity: int, columns: Sequence[str], chunk: ChunkRecord, snapshot: int) -> Counts:
+    def _settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         try:
-            return self._in_one(judge, entity, columns, chunk, snapshot, self._streamed)
+            return self._in_one(work, chunk, snapshot, self._streamed)
         except ComputationFailed:
             how = self._careful_read
-        except (RowsRefused, RowsSwallowed):
+        except RowsRefused:
             how = self._placed
         try:
-            return self._in_one(judge, entity, columns, chunk, snapshot, how)
-        except (RowsRefused, RowsSwallowed, ComputationFailed):
-            return self._in_one(judge, entity, columns, chunk, snapshot, self._most_careful)
+            return self._in_one(work, chunk, snapshot, how)
+        except (RowsRefused, ComputationFailed):
+            pass
+        try:
+            return self._in_one(work, chunk, snapshot, self._most_careful)
+        except RowsRefused as error:
+            raise TargetRefused(
+                work.table.qualified, f"refuses the rows of a chunk ({error.refusal.evidence}), none of them alone",
+                sqlstate=error.refusal.sqlstate, hint="see its triggers: one changes or removes rows that came before",
+            ) from None  # fmt: skip
 
-    def _in_one(
-        self,
-        judge: Judge,
-        entity: int,
-        columns: Sequence[str],
-        chunk: ChunkRecord,
-        snapshot: int,
-        write: Callable[[Judge, ChunkRecord, Chapter], None],
-    ) -> Counts:
-        started, chapter = time.monotonic(), Chapter(entity, chunk.id, judge)
+    def _in_one(self, work: Assignment, chunk: ChunkRecord, snapshot: int, write: Callable[[Chapter], None]) -> Counts:
+        started, chapter = time.monotonic(), Chapter(work, chunk)
         try:
             with self.session.transaction():
                 # A deferred check would fail at COMMIT, where no row can be named any more.
                 self.session.execute("set constraints all immediate")
-                write(judge, chunk, chapter)
-                chapter.write(self.session, lambda keys: payloads(self.reader, judge, columns, keys))
-                if chapter.savepoints:
-                    note_savepoints(self.session, judge, entity, chunk.id)
+                write(chapter)
+                chapter.write(self.session, self.reader)
+                if work.table.triggers and not all_arrived(self.session, work, chunk.id):
+                    raise RowsRefused(REKEYED)
+                if work.table.triggers or chapter.savepoints:
+                    note_savepoints(self.session, work, chunk.id)
                 Ledger(self.session).settle(chunk, snapshot, chapter.counts, time.monotonic() - started)
         except DriverError as error:
-            raise stopped(error, "target", judge.entity.target) from None
+            raise stopped(error, "target", work.table.qualified) from None
         return chapter.counts
 
-    def _streamed(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
-        stream(self.session, judge.entity.target, judge, self.judged(judge, chunk), chapter)
+    def _streamed(self, chapter: Chapter) -> None:
+        stream(self.session, self.judged(chapter.work.judge, chapter.chunk), chapter)
 
-    def _careful_read(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
-        stream(self.session, judge.entity.target, judge, self.judged(judge, chunk, carefully=True), chapter)
+    def _careful_read(self, chapter: Chapter) -> None:
+        stream(self.session, self.judged(chapter.work.judge, chapter.chunk, carefully=True), chapter)
 
-    def _placed(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
-        for verdicts in self.judged(judge, chunk):
-            place_carefully(self.session, judge.entity.target, verdicts, chapter)
+    def _placed(self, chapter: Chapter) -> None:
+        for verdicts in self.judged(chapter.work.judge, chapter.chunk):
+            place_carefully(self.session, verdicts, chapter)
 
-    def _most_careful(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter) -> None:
-        for verdicts in self.judged(judge, chunk, carefully=True):
-            place_carefully(self.session, judge.entity.target, verdicts, chapter)
+    def _most_careful(self, chapter: Chapter) -> None:
+        for verdicts in self.judged(chapter.work.judge, chapter.chunk, carefully=True):
+            place_carefully(self.session, verdicts, chapter)
 
 
 class Crew:

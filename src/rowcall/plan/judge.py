@@ -16,7 +16,9 @@ from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
 from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
 from rowcall.rows import Reason
 from rowcall.schema import Schema, Type, Unique
-from rowcall.sql import ident, literal, qualified
+from rowcall.sql import ident, label, literal, qualified
+
+PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL where the target allows it
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ class _Compiler:
         elif len(routes) == 1:
             fields = routes[0]
         else:
-            fields = dict(combine([("", r) for r in routes]))
-        for field in FIELDS:
+            fields = dict(combine([("", r) for r in routes])) | {PLAIN: " and ".join(r[PLAIN] for r in routes)}
+        for field in (*FIELDS, PLAIN):
             self.inner[f"{name}_{field}"] = fields[field]
         self._reference_finding(name, reference)
 
@@ -154,11 +156,12 @@ class _Compiler:
         answer = compiler.answer(start, self.table, f"r{number}_{place}")
         self.prepare += compiler.statements
         self.joins += answer.joins
-        return answer.fields
+        own = route.path[0].column if route.path[0].climb else compiler.start_column
+        return answer.fields | {PLAIN: f"{self._start(own).sql} is null"}
 
     def _start(self, column: str) -> Start:
         found = need_column(self.table, column)
-        alias = f"p {column}"
+        alias = label(f"p {column}")
         self.reads[alias] = Read(alias, read_as(found))
         return Start(f"n.{ident(alias)}", kind(found))
 
@@ -166,8 +169,8 @@ class _Compiler:
         """The row's content type picks the route."""
         type_ = self._start(reference.type_column or "").sql
         ids: dict[str, list[int]] = {}
-        for number, label in self.know.content_types.items():
-            ids.setdefault(label, []).append(number)
+        for number, type_name in self.know.content_types.items():
+            ids.setdefault(type_name, []).append(number)
         branches = []
         for route, fields in zip(reference.routes, routes, strict=True):
             numbers = ", ".join(map(str, ids.get(route.content_type or "", []))) or "null"
@@ -176,11 +179,12 @@ class _Compiler:
             "code": f"case when {type_} is null then 'null_reference' else 'unknown_type' end",
             "hop": "1",
             "seen": f"{type_}::varchar",
+            PLAIN: f"{type_} is null",
         }
         return {
             field: f"case {' '.join(f'when {when} then {fields[field]}' for when, fields in branches)} "
             f"else {unknown.get(field, 'null')} end"
-            for field in FIELDS
+            for field in (*FIELDS, PLAIN)
         }
 
     def _reference_finding(self, name: str, reference: Reference) -> None:
@@ -188,7 +192,9 @@ class _Compiler:
         target = need_column(self.target, reference.column)
         code, allowed = f"j.{name}_code", sorted(r.value for r in reference.missing)
         conceded = f"{code} in ({', '.join(map(literal, allowed))})" if allowed else "false"
-        plain_null = f"({code} = 'null_reference' and j.{name}_hop = 1)" if not target.not_null else "false"
+        plain_null = (
+            f"({code} = 'null_reference' and j.{name}_hop = 1 and j.{name}_{PLAIN})" if not target.not_null else "false"
+        )
         fine = " or ".join(part for part in (conceded, plain_null) if part != "false")
         self.findings.append(
             Finding(
@@ -297,8 +303,8 @@ class _Compiler:
         codes = ",\n    ".join(f"({f.code}) as f{i}" for i, f in enumerate(self.findings)) or "null as f0"
         inner = "".join(f",\n    {sql} as {ident(alias)}" for alias, sql in self.inner.items())
         joins = "\n  ".join(self.joins)
-        outputs = "".join(f",\n  {o.sql} as {ident('out ' + o.column)}" for o in self.outputs)
-        asked = "".join(f",\n  {o.asked} as {ident('ask ' + o.column)}" for o in self.outputs if o.asked)
+        outputs = "".join(f",\n  {o.sql} as {ident(out_name(o.column))}" for o in self.outputs)
+        asked = "".join(f",\n  {o.asked} as {ident(asked_name(o.column))}" for o in self.outputs if o.asked)
         parents = [f"{g.name}_{part}" for g in self.group_references for part in ("parent_entity", "parent")]
         groups = "".join(f",\n  j.{p} as {p}" for p in parents)
         return f"""with j as (
@@ -347,9 +353,19 @@ from judged j"""
         return f"case when len({listed}) > 0 then {listed} end"
 
 
+def out_name(column: str) -> str:
+    """The query's column that holds a target column's value."""
+    return label(f"out {column}")
+
+
+def asked_name(column: str) -> str:
+    """The query's column that holds the bytes which the target gave for a value."""
+    return label(f"ask {column}")
+
+
 def duplicates_table(entity: str) -> str:
     """DuckDB table (k, columns): rows whose unique values an earlier row or the target already has."""
-    return ident(f"duplicates {entity}")
+    return ident(label(f"duplicates {entity}"))
 
 
 def uuid5_sql(namespace: UUID, entity: Entity, key: str = "j.k") -> str:

@@ -23,9 +23,13 @@ def kind(column: Column) -> str:
 
 
 def read_as(column: Column, alias: str = "") -> str:
-    """Postgres SQL that reads a column for comparing."""
+    """Postgres SQL that reads a column for comparing. Numerics without trailing zeros: 1.00 and 1 are one key."""
     name = ident(alias, column.name) if alias else ident(column.name)
-    return f"{name}::int8" if kind(column) == BIGINT else f"{name}::text"
+    if kind(column) == BIGINT:
+        return f"{name}::int8"
+    if bare(column.type).name == "numeric":
+        return f"case when {name}::text like '%.%' then rtrim(rtrim({name}::text, '0'), '.') else {name}::text end"
+    return f"{name}::text"
 
 
 def same(left: str, left_kind: str, right: str, right_kind: str) -> str:
@@ -48,8 +52,13 @@ class Key:
     @property
     def sql(self) -> str:
         if len(self.columns) == 1:
-            return read_as(self.columns[0])
+            return f"{ident(self.columns[0].name)}::{'int8' if self.kind == BIGINT else 'text'}"
         return f"json_build_array({', '.join(ident(c.name) for c in self.columns)})::text"
+
+    @property
+    def compares(self) -> bool:
+        """Whether the key's text is what paths compare: a numeric 1.00 is a key of its own spelling."""
+        return len(self.columns) == 1 and self.sql == read_as(self.columns[0])
 
     @property
     def names(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from rowcall.mapping.model import Hop, Mapping, Reference, Route
 from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as, same
 from rowcall.schema import Schema, Table
-from rowcall.sql import ident, literal, qualified
+from rowcall.sql import ident, label, literal, qualified
 
 FIELDS = ("parent_entity", "parent", "uid", "code", "hop", "seen", "candidate", "root_entity", "root_key")
 NOTHING = (
@@ -28,12 +28,12 @@ NOTHING = (
 
 def fate_table(entity: str) -> str:
     """DuckDB table (k, outcome, uid, root_entity, root_key): what became of each row of an entity."""
-    return ident(f"fate {entity}")
+    return ident(label(f"fate {entity}"))
 
 
 def hop_table(table: str) -> str:
     """DuckDB table with the columns of one source table that paths walk on."""
-    return ident(f"hop {table}")
+    return ident(label(f"hop {table}"))
 
 
 @dataclass
@@ -117,7 +117,7 @@ class RouteCompiler:
 
     def _land(self, number: int, hop: Hop) -> str:
         """The table that answers for a value which hop `number` looks up; its name."""
-        name = ident(f"{self.name} {number}")
+        name = ident(label(f"{self.name} {number}"))
         table = self.schema.tables[hop.table]
         if number == len(self.route.path) and hop.to_column == self._own_key and hop.table == self._parent_table:
             fields = _list(self._leaf_fields("f"))
@@ -158,7 +158,7 @@ select v, {_list(picked)} from met left join several using (v)"""
 
     def _climb(self, number: int, hop: Hop) -> str:
         """The table that answers for a row of a hierarchy, by its id. Who is not reached from a sound end is in a cycle."""
-        name, table = ident(f"{self.name} {number}"), self.schema.tables[hop.table]
+        name, table = ident(label(f"{self.name} {number}")), self.schema.tables[hop.table]
         own, up = self._read(table, hop.to_column), self._read(table, hop.column)
         until = self._until(table, hop)
         answer = self._from_row(number + 1, table, None, "t")
@@ -192,10 +192,15 @@ select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v 
     # -- the parent -------------------------------------------------------------------------------------------------
 
     def _leaf(self, table: Table, alias: str) -> Answer:
-        """A row of the parent's own table: its fate."""
+        """A row of the parent's own table: its fate. A row without one would lose its link unseen: that must never pass."""
         key = self._add(table, f"k {self.route.to}", self.key.sql)
         join = f"left join {fate_table(self.route.to)} {alias}_f on {alias}_f.k = {alias}.{key}"
-        return Answer((join,), self._leaf_fields(f"{alias}_f"))
+        lost = f"error('a row of {self.route.to} has no fate: ' || {alias}.{key}::varchar)"
+        fields = self._leaf_fields(f"{alias}_f")
+        fields["code"] = (
+            f"case when {alias}_f.k is null and {alias}.{key} is not null then {lost} else {fields['code']} end"
+        )
+        return Answer((join,), fields)
 
     def _leaf_fields(self, alias: str) -> dict[str, str]:
         return {
@@ -217,7 +222,7 @@ select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v 
 
     @property
     def _own_key(self) -> str | None:
-        return self.key.columns[0].name if len(self.key.columns) == 1 else None
+        return self.key.columns[0].name if self.key.compares else None
 
     # -- what is read -----------------------------------------------------------------------------------------------
 
@@ -228,7 +233,8 @@ select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v 
         condition = hop.until or f"{ident(hop.column)} is null"
         return self._add(table, f"until {condition}", f"(({condition}\n) is true)")
 
-    def _add(self, table: Table, alias: str, sql: str) -> str:
+    def _add(self, table: Table, name: str, sql: str) -> str:
+        alias = label(name)
         self.hop_tables.setdefault(table.qualified, HopTable(table.qualified)).reads[alias] = sql
         return ident(alias)
 

@@ -34,13 +34,14 @@ def terminals_sql(
 
 
 def nulls_sql(reference: Reference, entity: Entity, mapping: Mapping, source: Schema, types: ContentTypes) -> str:
-    """SELECT source_key text: the rows whose reference is plainly NULL at its first step. Several ways to one parent
-    are judged by the first."""
-    routes = reference.routes if reference.type_column else reference.routes[:1]
+    """SELECT source_key text: the rows whose reference is plainly NULL at its first step: by every way, where there are
+    several to one parent."""
+    routes = reference.routes
     parts = [_plain_nulls(reference, route, entity, mapping, source, types) for route in routes]
-    if reference.type_column:
-        untyped = _Walk(reference, routes[0], mapping, source).start(entity)
-        parts.append(f"select e.k as source_key from {untyped} e where e.t is null")
+    if not reference.type_column:
+        return " intersect ".join(f"({part})" for part in parts)
+    untyped = _Walk(reference, routes[0], mapping, source).start(entity)
+    parts.append(f"select e.k as source_key from {untyped} e where e.t is null")
     return " union ".join(f"({part})" for part in parts)
 
 
@@ -150,13 +151,13 @@ class _Walk:
 def _plain_nulls(
     reference: Reference, route: Route, entity: Entity, mapping: Mapping, source: Schema, types: ContentTypes
 ) -> str:
-    walk = _Walk(reference, route, mapping, source)
+    walk, hop = _Walk(reference, route, mapping, source), route.path[0]
     start, of_type = walk.start(entity), _of_type(reference, route, types)
-    if not route.path[0].climb:
+    if not hop.climb:
         return f"select e.k as source_key from {start} e where e.v is null and {of_type}"
-    lost = walk.climb(1, "t.up is null and not t.ends")
-    joined = f"{start} e join {lost} h on h.at = e.v"
-    return f"{walk.recursion}select distinct e.k as source_key from {joined} where {of_type}"
+    at = read_as(need_column(source.tables[hop.table], hop.to_column))
+    ended = f"select {at} as at from {qualified(hop.table)} where {ident(hop.column)} is null and not {_ends(hop)}"
+    return f"select e.k as source_key from {start} e join ({ended}) h on h.at = e.v where {of_type}"
 
 
 def _of_type(reference: Reference, route: Route, types: ContentTypes) -> str:

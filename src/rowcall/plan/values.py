@@ -115,7 +115,7 @@ def _unchanged(given: Type, wanted: Type) -> str | None:
         return f"{wanted.send}(({{}})::{wanted.sql})"
     if "e" in (given.kind, wanted.kind):
         both = given.kind == wanted.kind and set(given.labels) <= set(wanted.labels)
-        return "enum_send({})" if both else None
+        return f"enum_send(({{}})::{given.sql})" if both else None  # which takes no domain
     same = (given.name, given.kind) == (wanted.name, wanted.kind) and _roomy(given, wanted)
     return f"{given.send}({{}})" if same else None
 

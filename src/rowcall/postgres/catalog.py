@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import psycopg
@@ -40,28 +40,31 @@ def _read(session: Session, default: str) -> Schema:
         for oid, *rest in session.rows(sql):
             groups[part][oid].append(tuple(rest))
     types = _types(session.rows(queries["types"]))
-    tables = [_table(row, groups, types) for row in session.rows(queries["tables"])]
+    # A column of such a domain may still hold NULL (of an outer join), but COPY takes none: so it is the target's matter.
+    strict = frozenset(oid for oid, type_ in types.items() if type_.required and session.side == "target")
+    tables = [_table(row, groups, types, strict) for row in session.rows(queries["tables"])]
     return Schema({t.qualified: t for t in tables}, default, version, str(session.value("show server_encoding")))
 
 
 def _types(rows: Sequence[tuple[Any, ...]]) -> dict[int, Type]:
     plain: dict[int, Type] = {}
-    bases: dict[int, tuple[int, int]] = {}
-    for oid, name, schema, kind, category, element, base, base_modifier, send, labels in rows:
-        sql = ident(schema, name)
-        plain[oid] = Type(oid, name, schema, name, sql, send or "", -1, kind, category, tuple(labels or ()), element)
+    bases: dict[int, tuple[int, int, str]] = {}
+    for oid, name, schema, kind, category, element, base, modifier, formatted, not_null, send, labels in rows:
+        plain[oid] = Type(
+            oid, name, schema, name, ident(schema, name), send or "", -1, kind, category, tuple(labels or ()), element,
+            not_null=not_null,
+        )  # fmt: skip
         if base:
-            bases[oid] = (base, base_modifier)
+            bases[oid] = (base, modifier, formatted)
     return {oid: _with_base(oid, plain, bases) for oid in plain}
 
 
-def _with_base(oid: int, plain: Mapping[int, Type], bases: Mapping[int, tuple[int, int]]) -> Type:
+def _with_base(oid: int, plain: Mapping[int, Type], bases: Mapping[int, tuple[int, int, str]]) -> Type:
     own = plain[oid]
     if oid not in bases or bases[oid][0] not in plain:
         return own
-    base, modifier = bases[oid]
-    inner = _with_base(base, plain, bases)
-    return _altered(own, base=_altered(inner, modifier=modifier))
+    base, modifier, formatted = bases[oid]
+    return _altered(own, base=_modified(_with_base(base, plain, bases), modifier, formatted))
 
 
 def _altered(original: Type, **changes: Any) -> Type:
@@ -70,15 +73,19 @@ def _altered(original: Type, **changes: Any) -> Type:
 
 def typed(types: Mapping[int, Type], oid: int, modifier: int, formatted: str) -> Type:
     """A type with its modifier: `formatted` is format_type()'s spelling, which casts as it stands."""
-    base = types[oid]
+    return _modified(types[oid], modifier, formatted)
+
+
+def _modified(base: Type, modifier: int, formatted: str) -> Type:
     sql = formatted if modifier != -1 and base.schema == "pg_catalog" else base.sql
     return _altered(base, modifier=modifier, formatted=formatted, sql=sql)
 
 
-def _table(row: tuple[Any, ...], groups: Mapping[str, Rows], types: Mapping[int, Type]) -> Table:
+def _table(row: tuple[Any, ...], groups: Mapping[str, Rows], types: Mapping[int, Type], strict: Set[int]) -> Table:
+    """`strict` holds the types that are NOT NULL by themselves."""
     oid, schema, name, kind, row_security, estimate = row
     columns = tuple(
-        Column(n, typed(types, t, m, f), not_null, default and not generated, generated, identity)
+        Column(n, typed(types, t, m, f), not_null or t in strict, default and not generated, generated, identity)
         for n, t, m, f, not_null, default, generated, identity in groups["columns"][oid]
         if t in types
     )

@@ -1,6 +1,7 @@
 -- name: types
--- Every type a column may have. `send` is null for pseudo-types.
+-- Every type that a column or an expression may have; of composite types those of columns. `send` is null for pseudo-types.
 select t.oid::int8, t.typname, n.nspname, t.typtype::text, t.typcategory::text, t.typelem::int8, t.typbasetype::int8, t.typtypmod,
+       format_type(t.typbasetype, t.typtypmod), t.typnotnull,
        case when t.typsend <> 0 then quote_ident(sn.nspname) || '.' || quote_ident(sp.proname) end,
        (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid)
 from pg_type t
@@ -10,7 +11,7 @@ left join pg_namespace sn on sn.oid = sp.pronamespace
 where t.oid in (select atttypid from pg_attribute a join pg_class c on c.oid = a.attrelid
                 where c.relkind in ('r', 'p', 'v', 'm', 'f') and a.attnum > 0)
    or t.oid in (select d.typbasetype from pg_type d where d.typtype = 'd')
-   or t.typtype in ('b', 'e') and n.nspname = 'pg_catalog' and t.typelem = 0;
+   or t.typtype not in ('c', 'p');
 
 -- name: tables
 select c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relrowsecurity, greatest(c.reltuples, 0)::int8
@@ -20,9 +21,11 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't'
 order by n.nspname, c.relname;
 
 -- name: columns
-select a.attrelid::int8, a.attname, a.atttypid::int8, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef,
+select a.attrelid::int8, a.attname, a.atttypid::int8, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       a.atthasdef or t.typdefault is not null,
        {generated}, a.attidentity::text
 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_type t on t.oid = a.atttypid
 where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f')
   and n.nspname not in ('pg_catalog', 'information_schema', 'rowcall') and n.nspname not like 'pg\_toast%'
 order by a.attrelid, a.attnum;

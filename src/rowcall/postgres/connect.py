@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,24 +10,36 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from rowcall.errors import ConnectionFailed
+from rowcall.errors import ConnectionFailed, UsageError
 from rowcall.postgres.errors import reason, stopped
+from rowcall.sql import ident, literal
 
+# Timeouts that not every version knows.
+_NO_LIMITS = (
+    "select set_config(name, '0', false) from pg_settings "
+    "where name in ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')"
+)
 # Every session: values in text form mean the same everywhere, and no timeout of the project cuts a long statement off
 # (Supabase sets a two-minute statement_timeout for all).
-SETTINGS = (
+_SETTINGS = (
+    "set statement_timeout = 0",
+    "set idle_in_transaction_session_timeout = 0",
+    _NO_LIMITS,
     "set standard_conforming_strings = on",
     "set timezone = 'UTC'",
     "set datestyle = 'ISO, YMD'",
     "set intervalstyle = 'postgres'",
     "set bytea_output = 'hex'",
     "set extra_float_digits = 3",
+    "set array_nulls = on",
     "set client_encoding = 'UTF8'",
-    "set statement_timeout = 0",
-    "set idle_in_transaction_session_timeout = 0",
+    "set default_transaction_isolation = 'read committed'",
 )
-# Nothing is ever written there; a policy raises an error where it would silently hide rows.
-SOURCE_SETTINGS = (*SETTINGS, "set row_security = off", "set default_transaction_read_only = on")
+_OF_SIDE = {
+    # Nothing is ever written there; a policy raises an error where it would silently hide rows.
+    "source": ("set row_security = off", "set default_transaction_read_only = on"),
+    "target": ("set default_transaction_read_only = off",),
+}
 # A server that went away is noticed within a minute.
 _LIVELY = {
     "connect_timeout": "15",
@@ -80,14 +93,13 @@ class Session:
 def connect(dsn: str, side: str, *, search_path: str = "public") -> Session:
     """Opens a session on "source" or "target". Raises ConnectionFailed; never shows the DSN's secrets."""
     try:
-        connection = psycopg.connect(
-            make_conninfo(dsn, **{k: v for k, v in _LIVELY.items() if k not in conninfo_to_dict(dsn)}), autocommit=True
-        )
-        for setting in SOURCE_SETTINGS if side == "source" else SETTINGS:
+        connection = psycopg.connect(lively(dsn), autocommit=True)
+        for setting in settings(side, search_path):
             connection.execute(setting.encode())
-        set_search_path(connection, search_path)
+        session = Session(connection, side)
+        replica = side == "target" and session.value("show session_replication_role") == "replica"
     except psycopg.OperationalError as error:
-        what, then = _why_not(error)
+        what, then = _why_not(error, dsn)
         raise ConnectionFailed(side, what, sqlstate=error.sqlstate or "", hint=then) from None
     except psycopg.ProgrammingError:
         raise ConnectionFailed(
@@ -95,30 +107,51 @@ def connect(dsn: str, side: str, *, search_path: str = "public") -> Session:
         ) from None
     except psycopg.Error as error:
         raise stopped(error, side, "login") from None
-    return Session(connection, side)
+    if replica:
+        session.close()
+        raise UsageError(
+            "the target's session_replication_role is replica: foreign keys and triggers would not fire",
+            hint="take the setting back (`alter role` or `alter database ... reset session_replication_role`)",
+        )
+    return session
 
 
-def set_search_path(connection: psycopg.Connection[Any], schema: str) -> None:
-    connection.execute("select set_config('search_path', %s, false)", [search_path(schema)])
+def lively(dsn: str) -> str:
+    """The DSN with keepalives and a patience for connecting, where it names none itself."""
+    own = conninfo_to_dict(dsn)
+    return make_conninfo(dsn, **{k: v for k, v in _LIVELY.items() if k not in own})
 
 
-def search_path(schema: str) -> str:
-    quoted = '"' + schema.replace('"', '""') + '"'
-    return quoted if schema == "public" else f"{quoted}, public"
+def settings(side: str, schema: str) -> tuple[str, ...]:
+    """The statements that begin a session on "source" or "target". `schema` comes before the database's own search_path,
+    which triggers and functions may need."""
+    path = f"concat_ws(', ', {literal(ident(schema))}, nullif(current_setting('search_path'), ''), 'public')"
+    return (*_SETTINGS, *_OF_SIDE[side], f"select set_config('search_path', {path}, false)")
 
 
-def _why_not(error: psycopg.OperationalError) -> tuple[str, str]:
+# What libpq says when no session comes about, where it gives no SQLSTATE: its words -> the state, or ours.
+_REFUSALS = (
+    (r"password authentication failed|no password supplied", "28P01"),
+    (r'role "[^"]*" does not exist', "28000"),
+    (r'database "[^"]*" does not exist', "3D000"),
+)
+_SAYINGS = (
+    ("definition of service", ("the service is not defined", "add it to ~/.pg_service.conf or set PGSERVICEFILE")),
+    ("could not translate host name", ("the host name is not known", "check the host name")),
+)
+
+
+def _why_not(error: psycopg.OperationalError, dsn: str) -> tuple[str, str]:
     if error.sqlstate:
         return reason(error.sqlstate)
     text = str(error)
-    for state, sign in {"28P01": "password authentication failed", "3D000": "does not exist"}.items():
-        if sign in text:
+    for pattern, state in _REFUSALS:
+        if re.search(pattern, text):
             return reason(state)
-    if "no password supplied" in text:
-        return reason("28P01")
-    if "definition of service" in text:
-        return "the service is not defined", "add it to ~/.pg_service.conf or set PGSERVICEFILE"
-    return "the server does not answer", "check host and port, and whether the server runs"
+    for words, saying in _SAYINGS:
+        if words in text:
+            return saying
+    return f"{describe_dsn(dsn)} does not answer", "check host and port, and whether the server runs"
 
 
 def describe_dsn(dsn: str) -> str:
@@ -127,6 +160,8 @@ def describe_dsn(dsn: str) -> str:
         parts = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         return "a malformed DSN"
+    if "service" in parts:
+        return f"service {parts['service']}"
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 

@@ -9,20 +9,26 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
 from rowcall.errors import RowcallError, SourceUnreadable
-from rowcall.postgres.connect import SETTINGS, SOURCE_SETTINGS, search_path
-from rowcall.postgres.errors import reason
+from rowcall.postgres.connect import lively, settings
+from rowcall.postgres.errors import is_row_fault, reason
 from rowcall.postgres.snapshot import BEGIN
 from rowcall.sql import literal, qualified
 
 BATCH_BYTES = 16 << 20
 
+# Where no expression of the mapping is to blame, the command ends with these words.
+_FAULT = ("a row cannot be computed", "see the view, or the expression of the mapping, that is read")
+_NO_TEXT = ("a text is not valid in the database's encoding", "mend that row's text, then run again")
+_FAULTS = {"22021": _NO_TEXT, "22P05": _NO_TEXT}  # character not in repertoire, untranslatable character
+
 
 class ComputationFailed(RowcallError):
-    """An expression of the mapping failed on some row of a query (a data exception, SQLSTATE class 22)."""
+    """A query failed because of one of its rows: on an expression of the mapping, as a rule."""
 
-    def __init__(self, sqlstate: str) -> None:
+    def __init__(self, side: str, sqlstate: str) -> None:
         self.sqlstate = sqlstate
-        super().__init__(f"an expression of the mapping failed (SQLSTATE {sqlstate})")
+        what, then = _FAULTS.get(sqlstate, _FAULT)
+        super().__init__(f"{side}: {what} (SQLSTATE {sqlstate})", hint=then)
 
 
 class Reader:
@@ -41,11 +47,10 @@ class Reader:
     ) -> None:
         self.side, self.batch_bytes, self.in_snapshot = side, batch_bytes, False
         try:
-            self.connection = adbc.connect(dsn, autocommit=True)
+            self.connection = adbc.connect(lively(dsn), autocommit=True)
         except adbc_driver_manager.Error as error:
             raise self._stopped(error) from None
-        self._run(*(SOURCE_SETTINGS if side == "source" else SETTINGS))
-        self._run(f"set search_path = {search_path(schema)}")
+        self._run(*settings(side, schema))
         if snapshot:
             self._run(BEGIN, f"set transaction snapshot {literal(snapshot)}")
             self._run(*(f"lock table {qualified(t)} in access share mode nowait" for t in tables))
@@ -105,9 +110,9 @@ class Reader:
 
     def _stopped(self, error: Exception) -> RowcallError:
         state = _state(error)
-        if state[:2] == "22":
+        if is_row_fault(state):
             self._go_back()
-            return ComputationFailed(state)
+            return ComputationFailed(self.side, state)
         what, then = reason(state)
         if state == "42501":
             what = "row level security would hide rows, or the right to read is missing"

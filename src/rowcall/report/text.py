@@ -50,24 +50,22 @@ def forecast_parts(document: ForecastDocument) -> Iterator[Table | str]:
 
 def status_table(entities: Sequence[EntitySums]) -> Table:
     """A running migration, entity by entity."""
-    table = _table(None, ["entity"], ["settled", "of", "done", "quarantined", "excluded", "chunks", "rows/s"])
+    table = _table(None, ["entity"], ["settled", "of", "done", "quarantined", "chunks"])
     for e in entities:
         share = percent(e.rows_read / e.expected) if e.expected else "-"
-        fast = speed(e.rows_read / e.seconds if e.seconds else None)
         numbers = (
             count(e.rows_read),
             count(e.expected or 0),
             share,
             count(e.counts.quarantined),
-            count(e.counts.excluded),
         )
-        table.add_row(Text(e.name), *numbers, f"{e.chunks_settled}/{e.chunks}", fast)
+        table.add_row(Text(e.name), *numbers, f"{e.chunks_settled}/{e.chunks}")
     return table
 
 
 def verification_table(found: Verification) -> Iterator[Table | str]:
     """The verification: accounts, then references, then the verdict."""
-    accounts = _table("Accounts", ["entity"], ["source", "migrated", "quarantined", "excluded", "missing", "surplus"])
+    accounts = _table("Accounts", ["entity"], ["source", "migrated", "quar.", "excl.", "missing", "surplus"])
     accounts.add_column("ok")
     for a in found.accounts:
         sums = map(count, (a.source, a.migrated, a.quarantined, a.excluded))
@@ -82,12 +80,16 @@ def verification_table(found: Verification) -> Iterator[Table | str]:
     yield from (accounts, references)
     if found.source_moved and not found.ok:
         yield "the source moved since the run: differences may be its changes"
-    yield "verified: no difference" if found.ok else "DIFFERENCES were found"
+    yield (
+        "verified: keys and references agree (values are not compared yet)"
+        if found.ok
+        else "DIFFERENCES were found: `rowcall verify --json` lists keys"
+    )
 
 
 def causes_table(causes: Sequence[Cause], title: str | None = None) -> Table:
     """Causes, root first: what failed, where, how many rows, what they keep back."""
-    table = _table(title, ["entity", "cause", "where"], ["rows", "share", "roots", "victims"])
+    table = _table(title, ["entity", "cause", "where"], ["rows", "roots", "victims"])
     for cause in causes:
         spots = dict.fromkeys(place(group.column, group.hop) for group in cause.groups)
         table.add_row(
@@ -95,11 +97,17 @@ def causes_table(causes: Sequence[Cause], title: str | None = None) -> Table:
             Text(cause.code, style="bold" if cause.is_root else ""),
             Text("\n".join(filter(None, spots))),
             count(cause.rows),
-            percent(cause.share),
             count(cause.roots),
             count(cause.victims) if cause.victims else "-",
         )
     return table
+
+
+def example_lines(causes: Sequence[Cause]) -> Iterator[str]:
+    """Keys to look at, one line per cause."""
+    for cause in causes:
+        keys = ", ".join(repr(key) if " " in key else key for key in cause.examples)
+        yield f"{cause.entity} {cause.code}: for example {keys}"
 
 
 def story_text(story: Story) -> Text:

@@ -27,10 +27,14 @@ select k from lines l anti join target_ids t on t.id = l.uid where l.outcome = '
 select t.id::varchar as k from target_ids t anti join known_ids n on n.id = t.id;
 
 -- name: broken
--- Every row of the target, those that the ledger does not know included.
+-- The entity's rows, and those that the ledger does not know: these may lead to a parent of any entity that fills the table.
 select coalesce(l.k, h.id::varchar) as k
-from held h anti join parent_ids p on p.id = h.value left join own l on l.uid = h.id
-where h.value is not null;
+from held h
+anti join (select id from parent_ids where own) p on p.id = h.value
+anti join others o on o.uid = h.id
+left join own l on l.uid = h.id
+where h.value is not null
+  and (l.k is not null or h.value not in (select id from parent_ids where not own and id is not null));
 
 -- name: checked
 select count(*), count(*) filter (where h.value is null) from own l join held h on h.id = l.uid;

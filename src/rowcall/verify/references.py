@@ -46,11 +46,16 @@ class _References:
         return ReferenceCheck(entity.name, reference.column, checked, nulls, broken, wrong, examples(found))
 
     def _load_crosswalk(self, record: EntityRecord, entity: Entity) -> None:
-        """The entity's migrated lines, and all lines of every entity that its references name."""
+        """The entity's migrated lines, those of others that fill its table, and all lines of every entity that its references
+        name."""
         lines = "select source_key, {} target_id::text from rowcall.settlement where entity = {}"
         target = self.scope.target
         table_of(self.duck, "own", "k varchar, uid uuid")
         load(self.duck, "own", target.batches(lines.format("", record.id) + " and outcome = 'migrated'"))
+        table_of(self.duck, "others", "uid uuid")
+        for other in self._peers(record):
+            ids = f"select target_id::text from rowcall.settlement where entity = {other.id} and outcome = 'migrated'"
+            load(self.duck, "others", target.batches(ids))
         table_of(self.duck, "parents", "entity varchar, k varchar, outcome varchar, uid uuid")
         for parent in filter(None, map(self.scope.record, parents(entity))):
             batches = target.batches(lines.format("outcome::text,", parent.id))
@@ -61,11 +66,22 @@ class _References:
         columns = f"{ident(record.id_column)}::text as id, {ident(reference.column)}::text as value"
         table_of(self.duck, "held", "id uuid, value uuid")
         load(self.duck, "held", self.scope.target.batches(f"select {columns} from {qualified(record.target_table)}"))
-        table_of(self.duck, "parent_ids", "id uuid")
-        named = filter(None, (self.scope.record(route.to) for route in reference.routes))
-        for table, column in {(parent.target_table, parent.id_column) for parent in named}:
+        table_of(self.duck, "parent_ids", "id uuid, own boolean")
+        own = self._led_to(record, reference.column)
+        others = {place for peer in self._peers(record) for place in self._led_to(peer, reference.column)} - own
+        for (table, column), mine in [*((p, "true") for p in own), *((p, "false") for p in others)]:
             ids = f"select {ident(column)}::text from {qualified(table)}"
-            load(self.duck, "parent_ids", self.scope.target.batches(ids))
+            load(self.duck, "parent_ids", self.scope.target.batches(ids), f"*, {mine}")
+
+    def _peers(self, record: EntityRecord) -> list[EntityRecord]:
+        """Other entities that fill the same table."""
+        return [r for r in self.scope.records if r.target_table == record.target_table and r.id != record.id]
+
+    def _led_to(self, record: EntityRecord, column: str) -> set[tuple[str, str]]:
+        """The (table, id column) that an entity's reference in this column may lead to."""
+        routes = [route for r in self.scope.entity(record).references if r.column == column for route in r.routes]
+        named = filter(None, (self.scope.record(route.to) for route in routes))
+        return {(parent.target_table, parent.id_column) for parent in named}
 
     def _load_expected(self, entity: Entity, reference: Reference) -> None:
         """Where each row's path ends in the source, and which rows name nothing at all."""

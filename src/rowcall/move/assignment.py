@@ -1,0 +1,29 @@
+"""What must be known to settle an entity's chunks, beside the chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rowcall.ledger.book import EntityRecord
+from rowcall.plan.judge import Judge
+from rowcall.plan.plan import Plan
+from rowcall.schema import ForeignKey, Table
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`entity` is the ledger's number, `columns` are the source table's, `table` is the target's; `inner_keys` are its foreign
+    keys to tables that the run fills."""
+
+    judge: Judge
+    entity: int
+    columns: tuple[str, ...]
+    table: Table
+    inner_keys: tuple[ForeignKey, ...]
+
+
+def assign(plan: Plan, record: EntityRecord) -> Assignment:
+    judge, filled = plan.judge(record.name), {e.target for e in plan.mapping.entities}
+    table = plan.knowledge.target.tables[judge.entity.target]
+    columns = tuple(c.name for c in plan.knowledge.source.tables[judge.entity.source].columns)
+    return Assignment(judge, record.id, columns, table, tuple(k for k in table.foreign_keys if k.table in filled))
