@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,14 @@ from rowcall.postgres.embedded_programs import unprivileged
 NAMESPACE = UUID("5b0e7f0c-0000-4000-8000-00000000000b")
 SYSTEM_15 = Path("/usr/lib/postgresql/15/bin")
 DATABASES = count(1)
+
+
+def pytest_configure() -> None:
+    """Tests send signals: whoever started pytest in the background may have had them ignored, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @dataclass
