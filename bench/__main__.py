@@ -1,0 +1,118 @@
+"""`python -m bench`: measures the ways, prints a table, writes results.json. See docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import screen
+from bench.clock import WayFailed, take
+from bench.machine import machine, settings, versions
+from bench.results import SCHEMA_VERSION, Measured, with_ratios
+from bench.ways import WAYS, Way
+from bench.world import HERE, SOURCE, Size, World, fresh_copy, world
+from rowcall.errors import RowcallError
+
+WORK = HERE / ".work"
+INTERRUPTED = 130
+
+
+def say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--scale", choices=("small", "seed", "full"), default="full", help="the demo's scale (full)")
+    parser.add_argument("--rows", type=int, help="keep only so many notifications")
+    parser.add_argument("--repeat", type=int, default=3, help="how often each way is measured; the median counts (3)")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), help="ways to measure, such as floor,rowcall,scale"
+    )
+    parser.add_argument("--limit", type=float, default=3600, help="seconds after which a way is given up (3600)")
+    parser.add_argument("--out", type=Path, default=HERE / "results.json", help="where the results are written")
+    parser.add_argument(
+        "--work", type=Path, default=WORK, help="a folder for the servers and scratch files; it is deleted"
+    )
+    chosen = parser.parse_args(words)
+    if unknown := set(chosen.only or ()) - {way.name for way in WAYS}:
+        parser.error(f"there is no way {', '.join(sorted(unknown))}: choose of {', '.join(way.name for way in WAYS)}")
+    return chosen
+
+
+def measure(here: World, ways: Sequence[Way], repeat: int, limit: float) -> dict[str, Measured]:
+    """Every way `repeat` times, in an order that moves on by one with each repeat."""
+    found = {way.name: Measured(way.label, way.does, way.lacks) for way in ways}
+    for number in range(repeat):
+        shift = number % max(len(ways), 1)
+        for way in (*ways[shift:], *ways[:shift]):
+            if found[way.name].status == "measured":
+                _measure_once(here, way, found[way.name], limit, f"{number + 1}/{repeat}")
+    return found
+
+
+def _measure_once(here: World, way: Way, measured: Measured, limit: float, which: str) -> None:
+    say(f"{which} {way.label} ...")
+    try:
+        with fresh_copy(here, way.name) as copy:
+            jobs = way.jobs(copy)
+            here.settle()
+            timings = [take(job, copy.log, limit) for job in jobs]
+            measured.rows = here.value(copy.target, way.arrived)
+    except WayFailed as error:
+        measured.status, measured.reason = "failed", str(error)
+        say(f"{which} {way.label}: FAILED: {error}")
+        return
+    measured.timings.append(timings)
+    say(f"{which} {way.label}: {sum(t.seconds for t in timings):.2f} s, {measured.rows:,} rows")
+
+
+def bench(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    size = Size(chosen.scale, chosen.rows)
+    say(f"making the dataset (scale {size.scale}) and two servers ...")
+    with world(folder, size) as here:
+        rows = {
+            "source": here.value(here.dsn(SOURCE), "select count(*) from dispatch_notification"),
+            "sound": here.value(here.dsn(SOURCE), "select count(*) from bench.ready_rows"),
+        }
+        say(f"{rows['source']:,} rows, of which {rows['sound']:,} are sound")
+        ways = [way for way in WAYS if chosen.only is None or way.name in chosen.only]
+        found = measure(here, ways, chosen.repeat, chosen.limit)
+        return with_ratios(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "scale_name": size.scale,
+                "repeat": chosen.repeat,
+                "rows": rows,
+                "machine": machine(),
+                "versions": versions(here),
+                "settings": settings(here),
+                "ways": {name: measured.as_json() for name, measured in found.items()},
+            }
+        )
+
+
+def main() -> int:
+    chosen = options()
+    try:
+        document = bench(chosen, chosen.work)
+    except KeyboardInterrupt:
+        say("interrupted: the servers are stopped, nothing was written")
+        return INTERRUPTED
+    except (RowcallError, WayFailed) as error:
+        say(str(error))
+        return 1
+    chosen.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print("\n".join((*screen.table(document), "", *screen.targets(document))))
+    say(f"wrote {chosen.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
