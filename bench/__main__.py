@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import screen
+from bench import extremes, screen
 from bench.clock import WayFailed, take
 from bench.machine import machine, settings, versions
+from bench.peers import PEERS, gather
 from bench.results import SCHEMA_VERSION, Measured, with_ratios
 from bench.ways import WAYS, Way
 from bench.world import HERE, SOURCE, Size, World, fresh_copy, world
@@ -20,6 +21,7 @@ from rowcall.errors import RowcallError
 
 WORK = HERE / ".work"
 INTERRUPTED = 130
+NAMES = (*(way.name for way in WAYS), *(peer.name for peer in PEERS), *extremes.NAMES)
 
 
 def say(line: str) -> None:
@@ -40,14 +42,15 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--work", type=Path, default=WORK, help="a folder for the servers and scratch files; it is deleted"
     )
     chosen = parser.parse_args(words)
-    if unknown := set(chosen.only or ()) - {way.name for way in WAYS}:
-        parser.error(f"there is no way {', '.join(sorted(unknown))}: choose of {', '.join(way.name for way in WAYS)}")
+    if unknown := set(chosen.only or ()) - set(NAMES):
+        parser.error(f"there is no way {', '.join(sorted(unknown))}: choose of {', '.join(NAMES)}")
+    chosen.only = set(chosen.only or NAMES)
     return chosen
 
 
 def measure(here: World, ways: Sequence[Way], repeat: int, limit: float) -> dict[str, Measured]:
     """Every way `repeat` times, in an order that moves on by one with each repeat."""
-    found = {way.name: Measured(way.label, way.does, way.lacks) for way in ways}
+    found = {way.name: Measured(way.label, way.does, way.lacks, version=way.version) for way in ways}
     for number in range(repeat):
         shift = number % max(len(ways), 1)
         for way in (*ways[shift:], *ways[:shift]):
@@ -72,36 +75,54 @@ def _measure_once(here: World, way: Way, measured: Measured, limit: float, which
     say(f"{which} {way.label}: {sum(t.seconds for t in timings):.2f} s, {measured.rows:,} rows")
 
 
-def bench(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    size = Size(chosen.scale, chosen.rows)
-    say(f"making the dataset (scale {size.scale}) and two servers ...")
-    with world(folder, size) as here:
-        rows = {
-            "source": here.value(here.dsn(SOURCE), "select count(*) from dispatch_notification"),
-            "sound": here.value(here.dsn(SOURCE), "select count(*) from bench.ready_rows"),
-        }
-        say(f"{rows['source']:,} rows, of which {rows['sound']:,} are sound")
-        ways = [way for way in WAYS if chosen.only is None or way.name in chosen.only]
-        found = measure(here, ways, chosen.repeat, chosen.limit)
-        return with_ratios(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "scale_name": size.scale,
-                "repeat": chosen.repeat,
-                "rows": rows,
-                "machine": machine(),
-                "versions": versions(here),
-                "settings": settings(here),
-                "ways": {name: measured.as_json() for name, measured in found.items()},
-            }
-        )
+def bench(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The whole document. Raises WayFailed where the dataset cannot be made."""
+    ways = [way for way in WAYS if way.name in chosen.only]
+    theirs, absent = gather([peer for peer in PEERS if peer.name in chosen.only], say)
+    say(f"making the dataset (scale {chosen.scale}) and two servers ...")
+    with world(chosen.work, Size(chosen.scale, chosen.rows)) as here:
+        document = about(here, chosen)
+        say("{source:,} rows, of which {sound:,} are sound".format(**document["rows"]))
+        found = measure(here, [*ways, *theirs], chosen.repeat, chosen.limit) | absent
+        document["ways"] = {name: found[name].as_json() for name in NAMES if name in found}
+        return with_ratios(document | far_out(here, chosen))
+
+
+def about(here: World, chosen: argparse.Namespace) -> dict[str, Any]:
+    source = here.dsn(SOURCE)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "scale_name": chosen.scale,
+        "repeat": chosen.repeat,
+        "rows": {
+            "source": here.value(source, "select count(*) from dispatch_notification"),
+            "sound": here.value(source, "select count(*) from bench.ready_rows"),
+        },
+        "machine": machine(),
+        "versions": versions(here),
+        "settings": settings(here),
+    }
+
+
+def far_out(here: World, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Ten times the rows and megabyte rows, where wanted; a failure is told and leaves them out."""
+    found: dict[str, Any] = {}
+    for name, extreme in (("scale", extremes.scale), ("wide", extremes.wide)):
+        if name in chosen.only:
+            try:
+                found[name] = extreme(here, chosen.limit, say)
+                say("{0}: {seconds:.2f} s, {rows_per_second:,} rows/s, {peak_rss_mb} MB".format(name, **found[name]))
+            except WayFailed as error:
+                say(f"{name}: FAILED: {error}")
+                found[name] = {"failed": str(error)}
+    return found
 
 
 def main() -> int:
     chosen = options()
     try:
-        document = bench(chosen, chosen.work)
+        document = bench(chosen)
     except KeyboardInterrupt:
         say("interrupted: the servers are stopped, nothing was written")
         return INTERRUPTED

@@ -41,6 +41,7 @@ class Way:
     lacks: str
     jobs: Callable[[Copy], Sequence[Job]]
     arrived: str = f"select count(*) from {TABLE}"
+    version: str = ""
 
 
 # -- the pipe -----------------------------------------------------------------------------------------------------------
@@ -70,8 +71,12 @@ def _ready_profiles(copy: Copy) -> None:
 # -- rowcall ------------------------------------------------------------------------------------------------------------
 
 
+def engine_run(copy: Copy) -> Job:
+    return _engine(copy, "run", "--entity", TABLE)
+
+
 def _rowcall(copy: Copy) -> Sequence[Job]:
-    return (_engine(copy, "run", "--entity", TABLE),)
+    return (engine_run(copy),)
 
 
 def _check(copy: Copy) -> Sequence[Job]:

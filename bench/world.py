@@ -63,14 +63,14 @@ class World:
             file.writelines(lines)
 
     def rows(self, dsn: str, sql: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with _session(dsn) as connection:
             return connection.execute(sql.encode()).fetchall()
 
     def value(self, dsn: str, sql: str) -> Any:
         return self.rows(dsn, sql)[0][0]
 
     def execute(self, dsn: str, *statements: str) -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with _session(dsn) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
 
@@ -133,6 +133,16 @@ class Copy:
     @property
     def variables(self) -> Mapping[str, str]:
         return {"BENCH_SOURCE": self.source, "BENCH_TARGET": self.target}
+
+
+@contextmanager
+def _session(dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection in autocommit mode. Raises WayFailed where Postgres refuses something."""
+    try:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise WayFailed(" ".join(str(error).split())) from None
 
 
 @contextmanager
