@@ -1,15 +1,20 @@
-# `make demo` and `make test` need Python 3.11+, git and the package registry; they set up the rest in .venv.
+# `make demo`, `make test` and `make bench` need Python 3.11+, git and the package registry; they set up the rest in .venv.
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 
 demo: $(STAMP)
 	$(BIN)/rowcall demo rowcall-demo
 
 test: $(STAMP) lint
 	$(BIN)/pytest
+
+# About an hour; BENCH="--repeat 1 --only floor,rowcall" measures less.
+bench: $(STAMP)
+	$(BIN)/python -m bench $(BENCH)
+	$(BIN)/python -m bench.page
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests bench
@@ -23,4 +28,4 @@ $(STAMP): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv bench/.peers bench/.work

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from bench.clock import WayFailed, take
 from bench.machine import machine, settings, versions
 from bench.peers import PEERS, gather
 from bench.results import SCHEMA_VERSION, Measured, with_ratios
-from bench.ways import WAYS, Way
+from bench.ways import KEYS, TABLE, WAYS, Way
 from bench.world import HERE, SOURCE, Size, World, fresh_copy, world
 from rowcall.errors import RowcallError
 
@@ -63,10 +64,13 @@ def _measure_once(here: World, way: Way, measured: Measured, limit: float, which
     say(f"{which} {way.label} ...")
     try:
         with fresh_copy(here, way.name) as copy:
+            keys = here.rows(copy.target, KEYS)
             jobs = way.jobs(copy)
             here.settle()
             timings = [take(job, copy.log, limit) for job in jobs]
             measured.rows = here.value(copy.target, way.arrived)
+            if here.rows(copy.target, KEYS) != keys:
+                raise WayFailed(f"the keys of {TABLE} are not what they were")
     except WayFailed as error:
         measured.status, measured.reason = "failed", str(error)
         say(f"{which} {way.label}: FAILED: {error}")
@@ -121,6 +125,8 @@ def far_out(here: World, chosen: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     chosen = options()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where the one who started us had it ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         document = bench(chosen)
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,14 +98,17 @@ def targets(document: Document) -> list[Target]:
     def faster(name: str, other: str, limit: float) -> Target:
         return Target(name, ratio(median(document, other), median(document, "rowcall")), limit, at_most=False)
 
+    def memory(name: str, megabytes: float | None) -> Target:
+        return Target(name, megabytes, 512, at_most=True, unit="MB")
+
     run = median(document, "rowcall")
     rates = [_extreme(document, "scale", "rows_per_second"), document["ways"].get("rowcall", {}).get("rows_per_second")]
     peaks = [document["ways"].get("rowcall", {}).get("peak_rss_mb"), _extreme(document, "scale", "peak_rss_mb")]
-    memory: Callable[[str, float | None], Target] = lambda name, value: Target(name, value, 512, True, "MB")  # noqa: E731
     return [
         Target("run, of the floor", ratio(run, median(document, "floor")), 1.5, at_most=True),
         faster("faster than pgloader", "pgloader", 1.8),
-        faster("faster than dlt", "dlt", 3),
+        faster("faster than dlt, pyarrow and csv", "dlt", 3),
+        faster("faster than dlt at its fastest", "dlt_adbc", 3),
         faster("faster than the expert's SQL", "expert", 5.5),
         faster("faster than the batch script", "script", 10),
         Target("check, of run", ratio(median(document, "check"), run), 0.5, at_most=True),

@@ -17,6 +17,7 @@ MEMORY = "set maintenance_work_mem = '512MB'"
 PREPARATION_SECONDS = 600.0
 FINE = frozenset({0, 3})  # 3: complete, with rows in quarantine
 
+# Of each key and index: how it is taken away, how it comes back, and what is done last.
 KEYS = f"""
 select format('alter table %s drop constraint %I', conrelid::regclass, conname),
        case contype when 'f' then format('alter table %s add constraint %I %s not valid', conrelid::regclass, conname, def)
@@ -123,8 +124,9 @@ WAYS = (
     Way(
         "rowcall",
         "rowcall run",
-        "the whole job as one process: reads, judges every row, re-keys, converts text to jsonb and enums, writes a ledger "
-        "line per row and the bad rows with their causes into quarantine; parents included",
+        "the whole job as one process, from its start to its end: reads, judges every row, re-keys, converts text to jsonb and "
+        "enums, writes a ledger line per row and the bad rows with their causes into quarantine; parents included; in the end "
+        "the table has all its keys",
         "nothing",
         _rowcall,
     ),
