@@ -35,7 +35,8 @@ def _cpu() -> str:
 
 def _system() -> str:
     found = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text("/etc/os-release"), re.MULTILINE)
-    return f"{found[1] if found else platform.system()}, {platform.system()} {platform.release()}, {platform.machine()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{found[1] if found else platform.system()}, {platform.system()} {kernel}, {platform.machine()}"
 
 
 def _text(path: str) -> str:

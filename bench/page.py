@@ -69,7 +69,7 @@ def _table(*rows: tuple[str, ...], right: str) -> Iterator[str]:
     yield "| " + " | ".join(rows[0]) + " |"
     yield "|" + "|".join("---:" if side == "r" else "---" for side in right) + "|"
     for row in rows[1:]:
-        yield "| " + " | ".join(row) + " |"
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
     yield ""
 
 
