@@ -89,6 +89,11 @@ class EntitySums:
     chunks: int
     chunks_settled: int
 
+    @property
+    def total(self) -> int:
+        """The rows that there are, as far as it is known: an estimate may fall short of what was read already."""
+        return max(self.expected or 0, self.rows_read)
+
 
 class Ledger:
     """Speaks to the schema `rowcall` over one target session."""

@@ -24,7 +24,7 @@ class Status:
 
     @property
     def expected(self) -> int:
-        return sum(e.expected or 0 for e in self.entities)
+        return sum(e.total for e in self.entities)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -36,7 +36,8 @@ class Status:
         return (self.expected - self.rows) / self.rows_per_second if running and self.rows_per_second else None
 
     def told(self) -> str:
-        line = f"{self.state}: {self.rows:,} of {self.expected:,} rows settled"
+        about = "" if all(e.counted for e in self.entities) else "about "
+        line = f"{self.state}: {self.rows:,} of {about}{self.expected:,} rows settled"
         return line + (f", about {self.eta:.0f} s left" if self.eta else "")
 
     def as_json(self) -> dict[str, Any]:
@@ -50,6 +51,7 @@ class Status:
                 {
                     "name": e.name,
                     "expected": e.expected,
+                    "counted": e.counted,
                     **vars(e.counts),
                     "open": e.open,
                     "chunks": e.chunks,

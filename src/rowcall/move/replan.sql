@@ -1,7 +1,7 @@
 -- DuckDB. What is left of an entity that is cut by pages: now_rows (k, place) are its rows, settled_rows (k) those with a line.
 
 -- name: cut
--- Pages in their order, cut wherever $rows rows are full; then each part is trimmed to the pages on which rows are left.
+-- Pages in their order, cut wherever a part is full; then each part is trimmed to the pages on which rows are left.
 create or replace temp table place as
 select n.place, split_part(n.place[2:], ',', 1)::bigint as page, s.k is not null as settled
 from now_rows n left join settled_rows s on s.k = n.k;

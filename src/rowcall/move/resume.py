@@ -87,22 +87,22 @@ class Resume:
 
     def _moved_keys(self, judge: Judge, chunks: Sequence[ChunkRecord]) -> set[str]:
         table = self.plan.knowledge.source.tables[judge.entity.source]
-        by_pages = _by_pages(chunks)
+        by_pages, together = _by_pages(chunks), self._together(judge.entity.name)
         keys: set[str] = set()
         for number in {c.snapshot for c in chunks}:
             visible = self.snapshots[number or 0].visible
             if table.kind not in ("r", "p"):
                 return {"*"}
-            within = " or ".join(f"({c.span.within(judge.key)})" for c in chunks if c.snapshot == number)
-            if by_pages or self._together(judge.entity.name):
-                within = "true"  # a row of an open chunk may have taken a settled row's unique value
+            within = "true"
+            if not by_pages and not together:  # else a row of an open chunk may have taken a settled row's unique value
+                within = " or ".join(f"({c.span.within(judge.key)})" for c in chunks if c.snapshot == number)
             found = self.reader.table(
                 f"select ({judge.key.sql})::text as k from {qualified(judge.entity.source)} where ({within}) "
                 f"and {XMIN} >= txid_snapshot_xmin({literal(visible)}::txid_snapshot)"
             )
             keys |= set(found["k"].to_pylist())
         deleted = self._deleted(judge, chunks)
-        if by_pages and judge.entity.name in self.open and not self._together(judge.entity.name):
+        if by_pages and not together and judge.entity.name in self.open:
             keys = self._with_line(keys)
         return keys | deleted
 
