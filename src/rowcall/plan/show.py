@@ -11,8 +11,9 @@ from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
 
 
 def plan_text(plan: Plan) -> str:
-    """Order, references, chunks, and what is not mapped."""
-    return "\n".join(line for step in plan.steps for line in _step(plan, step)) + "\n"
+    """Order, references, chunks, what is not mapped, and the workers."""
+    steps = "\n".join(line for step in plan.steps for line in _step(plan, step))
+    return f"{steps}\nworkers: {plan.workers.number or 'none'} ({plan.workers.why})\n"
 
 
 def _step(plan: Plan, step: Step) -> Iterator[str]:
