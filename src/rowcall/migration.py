@@ -36,7 +36,6 @@ from rowcall.version import __version__
 from rowcall.workspace import DuckError, is_interrupt
 
 FILE = "rowcall.yaml"
-WORKERS = 2
 Notify = Callable[[str], None]
 
 
@@ -185,6 +184,7 @@ class Migration:
     ) -> None:
         target = desk.reader("target")
         tables = Tables(desk.plan, crew.workers[0])
+        desk.ledger.claim()  # nobody of an earlier run settles any more
         resume = Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)
         number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
         if moved := resume.moved():
@@ -192,7 +192,7 @@ class Migration:
             self.notify(told)
             desk.ledger.note_snapshot(number, told)
             resume.take_back(moved)
-        Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress)(only)
+        Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress, snapshot.count)(only)
 
     def _gate(self, desk: Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
 from uuid import UUID, uuid4
 
 from rowcall.errors import LedgerConflict
+from rowcall.plan.chunks import Span
 from rowcall.postgres.connect import Session
 from rowcall.postgres.queries import named_queries
 from rowcall.rows import Counts
@@ -51,16 +52,16 @@ class EntityRecord:
     source_table: str
     identity: str
     together: bool  # settled in one transaction with the entities of its step
+    rows_counted: bool = False  # whether rows_expected is a count, no estimate
 
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """A key range: above `lower`, up to and with `upper` (the key columns' texts); None is open."""
+    """A part of an entity's rows: the unit of work, of commit and of retry."""
 
     id: int
     entity: str
-    lower: tuple[str, ...] | None
-    upper: tuple[str, ...] | None
+    span: Span
     state: str
     epoch: int
     snapshot: int | None
@@ -80,12 +81,18 @@ class EntitySums:
     name: str
     impact: str
     expected: int | None
+    counted: bool  # whether `expected` is a count, no estimate
     counts: Counts
     open: int
     seconds: float
     rows_read: int
     chunks: int
     chunks_settled: int
+
+    @property
+    def total(self) -> int:
+        """The rows that there are, as far as it is known: an estimate may fall short of what was read already."""
+        return max(self.expected or 0, self.rows_read)
 
 
 class Ledger:
@@ -182,8 +189,12 @@ class Ledger:
     def entities(self) -> list[EntityRecord]:
         return [EntityRecord(*row) for row in self._rows("entities")]
 
-    def expect(self, entity: str, rows: int) -> None:
-        self._do("expect", rows, entity)
+    def expect(self, entity: str, rows: int, *, counted: bool = True) -> None:
+        self._do("expect", rows, counted, entity)
+
+    def expect_read(self, entity: str) -> None:
+        """Where every chunk of an entity is settled, its rows are counted."""
+        self._do("expect_read", entity)
 
     def add_snapshot(self, taken_at: datetime, lsn: str | None, visible: str, note: str | None = None) -> int:
         return int(self._rows("add_snapshot", taken_at, lsn, visible, note)[0][0])
@@ -202,19 +213,31 @@ class Ledger:
     def set_digests(self, snapshot: int, digests: dict[str, str]) -> None:
         self._do("set_digests", json.dumps(digests), snapshot)
 
-    def add_chunks(self, entity_id: int, first: int, bounds: Iterable[tuple[Any, Any]]) -> int:
+    def add_chunks(self, entity_id: int, first: int, spans: Iterable[Span]) -> int:
         """Adds chunks numbered from `first`; the next free number."""
-        number = first
-        for lower, upper in bounds:
-            self._do("add_chunk", number, entity_id, _json(lower), _json(upper))
-            number += 1
-        return number
+        said = [_said(span) for span in spans]
+        self._do("add_chunks", first, entity_id, json.dumps(said))
+        return first + len(said)
+
+    def drop_planned(self, entity_id: int) -> tuple[int, list[int]]:
+        """Removes an entity's chunks by pages that are not settled: how many, and the numbers their rows may bear."""
+        ((count, subxids),) = self._rows("drop_planned", entity_id)
+        return count, subxids or []
+
+    def keep_subxids(self, entity_id: int, subxids: Sequence[int]) -> None:
+        self._do("keep_subxids", list(subxids), entity_id)
 
     def chunks(self) -> list[ChunkRecord]:
         return [
-            ChunkRecord(i, e, tuple(lo) if lo else None, tuple(up) if up else None, state, epoch, snapshot)
-            for i, e, lo, up, state, epoch, snapshot in self._rows("chunks")
+            ChunkRecord(i, e, Span(_key(lower), _key(upper), first, end, strays), state, epoch, snapshot)
+            for i, e, lower, upper, first, end, strays, state, epoch, snapshot in self._rows("chunks")
         ]
+
+    def whole(self, chunk: ChunkRecord) -> ChunkRecord:
+        """The chunk with its strays, which are read when its turn comes: there may be many."""
+        if not chunk.span.strays:
+            return chunk
+        return replace(chunk, span=replace(chunk.span, without=self._rows("without", chunk.id)[0][0]))
 
     def claim(self) -> None:
         self._do("claim")
@@ -254,8 +277,8 @@ class Ledger:
 
     def sums(self) -> list[EntitySums]:
         return [
-            EntitySums(n, impact, expected, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
-            for n, impact, expected, m, q, x, o, s, read, chunks, done in self._rows("sums")
+            EntitySums(n, impact, expected, counted, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
+            for n, impact, expected, counted, m, q, x, o, s, read, chunks, done in self._rows("sums")
         ]
 
     def rows_read(self, entity: str) -> int:
@@ -288,5 +311,16 @@ def partition(entity: int) -> str:
     return f"settlement_{entity}"
 
 
-def _json(values: Sequence[str] | None) -> str | None:
-    return None if values is None else json.dumps(list(values))
+def _said(span: Span) -> dict[str, Any]:
+    """A span as the ledger takes it."""
+    return {
+        "lower": span.lower,
+        "upper": span.upper,
+        "first_page": span.first_page,
+        "end_page": span.end_page,
+        "without": span.without or None,
+    }
+
+
+def _key(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return tuple(values) if values else None

@@ -35,10 +35,17 @@ create unique index if not exists {partition}_key on rowcall.{partition} (source
 create index if not exists {partition}_chunk on rowcall.{partition} using brin (chunk) with (pages_per_range = 8);
 
 -- name: expect
-update rowcall.entity set rows_expected = %s where name = %s;
+update rowcall.entity set rows_expected = %s, rows_counted = %s where name = %s;
+
+-- name: expect_read
+-- Every chunk is settled: what they read is what there is.
+update rowcall.entity e set rows_counted = true,
+    rows_expected = (select coalesce(sum(rows_read), 0) from rowcall.chunk c where c.entity = e.id)
+where e.name = %s and not exists (select from rowcall.chunk c where c.entity = e.id and c.state = 'planned');
 
 -- name: entities
-select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table, identity, together
+select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table, identity, together,
+       rows_counted
 from rowcall.entity order by step, id;
 
 -- name: add_snapshot
@@ -59,11 +66,27 @@ select digests from rowcall.snapshot where id = %s;
 -- name: set_digests
 update rowcall.snapshot set digests = digests || %s::jsonb where id = %s;
 
--- name: add_chunk
-insert into rowcall.chunk (id, entity, lower_key, upper_key) values (%s, %s, %s, %s);
+-- name: add_chunks
+insert into rowcall.chunk (id, entity, lower_key, upper_key, first_page, end_page, without)
+select %s + row_number() over (order by place) - 1, %s, nullif(s->'lower', 'null'), nullif(s->'upper', 'null'),
+       (s->>'first_page')::bigint, (s->>'end_page')::bigint, (s->>'without')::tid[]
+from jsonb_array_elements(%s) with ordinality x (s, place);
+
+-- name: drop_planned
+-- Chunks by pages that are not settled; the numbers that their rows may bear stay with the entity's newest chunk.
+with gone as (delete from rowcall.chunk where entity = %s and state = 'planned' and first_page is not null returning subxids)
+select count(*), (select array_agg(x) from gone, unnest(gone.subxids) x) from gone;
+
+-- name: keep_subxids
+update rowcall.chunk set subxids = coalesce(subxids, '{}') || %s::bigint[]
+where id = (select max(id) from rowcall.chunk where entity = %s);
+
+-- name: without
+select without::text from rowcall.chunk where id = %s;
 
 -- name: chunks
-select c.id, e.name, c.lower_key, c.upper_key, c.state::text, c.epoch, c.snapshot
+select c.id, e.name, c.lower_key, c.upper_key, c.first_page, c.end_page, coalesce(cardinality(c.without), 0),
+       c.state::text, c.epoch, c.snapshot
 from rowcall.chunk c join rowcall.entity e on e.id = c.entity order by c.id;
 
 -- name: claim
@@ -105,7 +128,7 @@ update rowcall.chunk set rows_migrated = rows_migrated - %s, rows_quarantined = 
 
 -- name: sums
 -- Counts come from the ledger's lines, never from counters.
-select e.name, e.impact, e.rows_expected,
+select e.name, e.impact, e.rows_expected, e.rows_counted,
        count(s.*) filter (where s.outcome = 'migrated'),
        count(s.*) filter (where s.outcome = 'quarantined'),
        count(s.*) filter (where s.outcome = 'excluded'),

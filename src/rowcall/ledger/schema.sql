@@ -42,6 +42,7 @@ create table rowcall.entity (
     impact         text not null default '',
     step           smallint not null,
     rows_expected  bigint,
+    rows_counted   boolean not null default false, -- rows_expected is a count, no estimate
     together       boolean not null default false, -- settled in one transaction with the others of its step (a cycle)
     occupied       boolean not null default false  -- the target table held rows of others before the run
 );
@@ -49,8 +50,11 @@ create table rowcall.entity (
 create table rowcall.chunk (
     id               integer primary key,
     entity           smallint not null references rowcall.entity,
-    lower_key        jsonb,    -- exclusive; null: from the first key
+    lower_key        jsonb,    -- a range of keys: exclusive; null: from the first key
     upper_key        jsonb,    -- inclusive; null: to the last key
+    first_page       bigint,   -- or a range of the source table's pages, on the snapshot that it was planned on: inclusive
+    end_page         bigint,   -- exclusive; null: to the last page
+    without          tid[],    -- rows on these pages that were settled before
     state            rowcall.chunk_state not null default 'planned',
     epoch            integer not null default 0,
     snapshot         integer references rowcall.snapshot,
@@ -62,6 +66,8 @@ create table rowcall.chunk (
     subxids          bigint[],  -- other numbers that its rows may bear: of savepoints, of triggers', of earlier settlings and takings back
     settled_at       timestamptz,
     seconds          double precision,
+    check (first_page is null or (lower_key is null and upper_key is null)),
+    check (first_page is not null or (end_page is null and without is null)),
     check (state <> 'settled' or (rows_read is not null and snapshot is not null and xid is not null
                                   and rows_read = rows_migrated + rows_quarantined + rows_excluded))
 );

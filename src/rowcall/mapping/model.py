@@ -147,7 +147,7 @@ class ContentTypes:
 
 @dataclass(frozen=True)
 class Mapping:
-    """The project file. `fingerprint` is a SHA-256 over all that decides verdicts (not over connections or budgets)."""
+    """The project file. `fingerprint` is a SHA-256 over all that decides verdicts (not over connections, budgets or workers)."""
 
     file: str
     project: str
@@ -157,6 +157,7 @@ class Mapping:
     entities: tuple[Entity, ...]
     content_types: ContentTypes = ContentTypes()
     budget: Budget | None = None
+    workers: int | None = None  # None: as many as fit
     fingerprint: str = ""
     positions: MappingOf[Loc, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 

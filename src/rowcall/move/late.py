@@ -7,11 +7,13 @@ judged on these rows yet: a step's keys are back before any entity that refers t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger, partition
 from rowcall.move.assignment import Assignment
 from rowcall.move.settle import Chapter, refused_row
+from rowcall.plan.chunks import Span
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal
 from rowcall.postgres.errors import DriverError, is_row_fault
@@ -71,7 +73,9 @@ class Latecomers:
         return True
 
     def _chunk(self, chunks: Mapping[int, ChunkRecord], number: int, keys: Sequence[str], told: Refusal) -> None:
-        chapter = Chapter(self.work, chunks[number])
+        chunk = chunks[number]
+        # A settled chunk's pages may be those of an earlier snapshot.
+        chapter = Chapter(self.work, replace(chunk, span=Span()) if chunk.span.by_pages else chunk)
         chapter.quarantined = [refused_row(self.record.name, key, told) for key in keys]
         lines = f"rowcall.{partition(self.record.id)}"
         with self.session.transaction():

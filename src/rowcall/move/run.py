@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingOf
+from contextlib import closing
 
 from rowcall.errors import BudgetExceeded
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.ledger.keys import KeyBook
 from rowcall.mapping.model import Budget, Mapping
 from rowcall.move.assignment import assign
-from rowcall.move.belt import Stop, Tables, chunk_ranges, outside, over_chunks
+from rowcall.move.belt import Stop, Tables, outside, over_chunks
 from rowcall.move.bulk import take_away
+from rowcall.move.chunking import chunk_ranges, unbooked
 from rowcall.move.fates import load_from_ledger
 from rowcall.move.finish import Finish
 from rowcall.move.group import GroupSettler, Refused
 from rowcall.move.prejudge import Prejudge
+from rowcall.move.replan import Remains, plan_anew
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
@@ -25,7 +28,8 @@ from rowcall.rows import Counts
 
 
 class Run:
-    """Settles what is not settled. `snapshot` is the ledger's number of the crew's snapshot."""
+    """Settles what is not settled. `snapshot` is the ledger's number of the crew's snapshot; `count` counts a source table's
+    rows on it, over a session that no worker uses."""
 
     def __init__(
         self,
@@ -37,12 +41,13 @@ class Run:
         snapshot: int,
         stop: Stop,
         on_progress: OnProgress,
+        count: Callable[[str], int],
     ) -> None:
         self.plan, self.ledger, self.crew, self.target = plan, ledger, crew, target
         self.snapshot, self.stop, self.on_progress = snapshot, stop, on_progress
         self.tables = tables
         self.entities: dict[str, EntityRecord] = {e.name: e for e in ledger.entities()}
-        self.budget = BudgetWatch(plan, ledger)
+        self.budget = BudgetWatch(plan, ledger, count)
         self.keys = KeyBook(ledger.session)
 
     def __call__(self, only: frozenset[str] | None = None) -> None:
@@ -75,19 +80,29 @@ class Run:
             self.budget.add(entity, rows)
 
     def plan_chunks(self) -> None:
-        """Key ranges for every entity, once and for all: a resumed run finds the same ones."""
-        known = {c.entity for c in self.ledger.chunks()}
-        number = max((c.id for c in self.ledger.chunks()), default=0) + 1
-        for step in self.plan.steps:
-            for judge in step.judges:
-                name = judge.entity.name
-                if name not in known:
-                    total, bounds = chunk_ranges(judge, self.crew.workers[0].reader)
-                    with self.ledger.session.transaction():
-                        number = self.ledger.add_chunks(self.entities[name].id, number, bounds)
-                        self.ledger.expect(name, total)
+        """Chunks for every entity. A resumed run finds its ranges of keys again; what is left of ranges of pages is planned
+        anew."""
+        chunks = self.ledger.chunks()
+        known = {c.entity: False for c in chunks} | {c.entity: True for c in chunks if c.span.by_pages}
+        number = max((c.id for c in chunks), default=0) + 1
+        for judge in (j for step in self.plan.steps for j in step.judges):
+            if judge.entity.name not in known:
+                number = self._plan(judge, number)
+            elif known[judge.entity.name]:
+                number = self._plan_anew(judge, number)
         self.ledger.claim()
         self.entities = {e.name: e for e in self.ledger.entities()}
+
+    def _plan(self, judge: Judge, number: int) -> int:
+        chunking = chunk_ranges(judge, self.crew.workers[0].reader)
+        with self.ledger.session.transaction():
+            self.ledger.expect(judge.entity.name, chunking.rows, counted=chunking.counted)
+            return self.ledger.add_chunks(self.entities[judge.entity.name].id, number, chunking.spans)
+
+    def _plan_anew(self, judge: Judge, number: int) -> int:
+        worker, record = self.crew.workers[0], self.entities[judge.entity.name]
+        with closing(Remains(judge, record.id, worker.reader, self.target, worker.duck)) as remains:
+            return plan_anew(record, self.ledger, remains, number)
 
     def _step(self, step: Step) -> None:
         chunks = [c for c in self.ledger.chunks() if c.entity in step.group.entities]
@@ -104,6 +119,9 @@ class Run:
             self._group(step, chunks, todo)
         else:
             self._chunks(step, chunks, todo)
+        for judge in step.judges:
+            self.ledger.expect_read(judge.entity.name)
+        self.budget.add("", 0)
 
     def _chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
         if step.prejudged:
@@ -113,6 +131,7 @@ class Run:
         judge = step.judges[0]
         meter = self._meter(judge, todo)
         over_chunks(self.crew, self.stop, todo, self._settle(judge), lambda _, counts: self._done(judge, meter, counts))
+        meter.end()
 
     def _settle(self, judge: Judge) -> Callable[[Worker, ChunkRecord], Counts]:
         work = assign(self.plan, self.entities[judge.entity.name])
@@ -131,12 +150,22 @@ class Run:
         settler.settle(
             todo, lambda chunk, counts: self._done(self.plan.judge(chunk.entity), meters[chunk.entity], counts)
         )
+        for meter in meters.values():
+            meter.end()
 
     def _prejudge(self, step: Step, chunks: Sequence[ChunkRecord], refused: Refused) -> None:
         """Over all chunks of the step, the settled ones too: uniqueness and cycles know no chunks."""
         Prejudge(step, self.plan, self.crew.workers[0], self.target, ledger=True).run(
-            chunks, self.tables.build_routes, refused
+            self._all_rows(step, chunks), self.tables.build_routes, refused
         )
+
+    def _all_rows(self, step: Step, chunks: Sequence[ChunkRecord]) -> list[ChunkRecord]:
+        """Chunks that hold all rows of a step on this snapshot: the pages of settled ones may be those of an earlier one."""
+        stale = {c.entity for c in chunks if c.span.by_pages and c.snapshot not in (None, self.snapshot)}
+        found = [c for c in chunks if c.entity not in stale]
+        for judge in (j for j in step.judges if j.entity.name in stale):
+            found += unbooked(judge, chunk_ranges(judge, self.crew.workers[0].reader))
+        return found
 
     def _load_parents(self, step: Step) -> None:
         for parent in outside(step, (p for j in step.judges for p in j.parents)):
@@ -145,38 +174,54 @@ class Run:
 
     def _meter(self, judge: Judge, todo: Sequence[ChunkRecord]) -> Meter:
         name = judge.entity.name
-        total = self.entities[name].rows_expected or 0
+        record = self.entities[name]
         done = self.ledger.rows_read(name) if todo else 0
-        return Meter(self.on_progress, "run", name, total, done)
+        return Meter(self.on_progress, "run", name, record.rows_expected or 0, done, counted=record.rows_counted)
 
 
 class BudgetWatch:
-    """Stops the run where more rows are quarantined than the mapping's error budgets allow."""
+    """Stops the run where more rows are quarantined than the mapping's error budgets allow. A share is one of all rows: where
+    their number is an estimate, they are counted before the run is stopped, and looked at again once they are all read."""
 
-    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, count: Callable[[str], int]) -> None:
         self.budgets: dict[str, Budget] = {e.name: e.budget for e in plan.mapping.entities if e.budget}
         self.total = plan.mapping.budget
         sums = ledger.sums()
         self.quarantined = {s.name: s.counts.quarantined for s in sums}
-        self.ledger = ledger
+        self.ledger, self.count = ledger, count
 
     def add(self, entity: str, rows: int) -> None:
         """Counts rows of an entity as quarantined, and looks whether a budget is spent."""
         self.quarantined[entity] = self.quarantined.get(entity, 0) + rows
         if not (self.total or self.budgets) or not sum(self.quarantined.values()):
             return
-        expected = {e.name: e.rows_expected or 0 for e in self.ledger.entities()}
-        for name, budget in self.budgets.items():
-            self._check(budget, self.quarantined.get(name, 0), expected[name], name)
-        if self.total is not None:
-            self._check(self.total, sum(self.quarantined.values()), sum(expected.values()), "the run")
-
-    def _check(self, budget: Budget, rows: int, of: int, what: str) -> None:
-        if rows > allowed(budget, of):
+        records = self.ledger.entities()
+        if self._spent(records) and self._count(records):
+            records = self.ledger.entities()
+        if spent := self._spent(records):
             raise BudgetExceeded(
-                f"the error budget of {what} is spent: {rows} rows quarantined, {allowed(budget, of)} allowed",
+                spent,
                 hint="see `rowcall explain`; raise `error_budget` in the mapping and run again to go on where it stopped",
             )
+
+    def _spent(self, records: Sequence[EntityRecord]) -> str:
+        """Which budget is spent, "" if none is."""
+        expected = {e.name: e.rows_expected or 0 for e in records}
+        cases = [(b, self.quarantined.get(name, 0), expected[name], name) for name, b in self.budgets.items()]
+        if self.total is not None:
+            cases.append((self.total, sum(self.quarantined.values()), sum(expected.values()), "the run"))
+        for budget, rows, of, what in cases:
+            if rows > allowed(budget, of):
+                return f"the error budget of {what} is spent: {rows} rows quarantined, {allowed(budget, of)} allowed"
+        return ""
+
+    def _count(self, records: Sequence[EntityRecord]) -> bool:
+        """Counts what was estimated; whether there was any."""
+        budgets = [*self.budgets.values(), *([self.total] if self.total else [])]
+        estimated = [e for e in records if not e.rows_counted and any(b.share is not None for b in budgets)]
+        for record in estimated:
+            self.ledger.expect(record.name, self.count(record.source_table))
+        return bool(estimated)
 
 
 def allowed(budget: Budget, of: int) -> int:

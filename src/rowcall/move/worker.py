@@ -65,11 +65,19 @@ class Worker:
         )
         self.session: Session = connect(servers.target, "target", search_path=servers.target_schema)
         self.session.execute(f"set lock_timeout = '{LOCK_PATIENCE}'")
-        self.questions: Session = connect(servers.target, "target", search_path=servers.target_schema)
+        self._questions: Session | None = None
+
+    @property
+    def questions(self) -> Session:
+        """A second session on the target, to ask while the first one writes; many mappings need none."""
+        if self._questions is None:
+            self._questions = connect(self.servers.target, "target", search_path=self.servers.target_schema)
+        return self._questions
 
     def close(self) -> None:
-        for part in (self.reader, self.session, self.questions, self.duck):
-            part.close()
+        for part in (self.reader, self.session, self._questions, self.duck):
+            if part is not None:
+                part.close()
 
     # -- judging ----------------------------------------------------------------------------------------------------
 
@@ -79,7 +87,7 @@ class Worker:
     def judged(self, judge: Judge, chunk: ChunkRecord, *, carefully: bool = False) -> Iterator[Verdicts]:
         """The verdicts of a chunk, batch by batch."""
         batches = careful_batches if carefully else chunk_batches
-        for batch in batches(self.reader, judge, chunk.lower, chunk.upper):
+        for batch in batches(self.reader, judge, chunk.span.within(judge.key)):
             if self.stopping():
                 raise Interrupted("interrupted")
             yield judge_batch(judge, batch, self.duck, self.ask)
@@ -88,7 +96,8 @@ class Worker:
 
     def settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         """Reads, judges, writes and books one chunk; its sums. Tries again after a deadlock."""
-        return persistently(lambda: self._settle(work, chunk, snapshot))
+        whole = Ledger(self.session).whole(chunk)
+        return persistently(lambda: self._settle(work, whole, snapshot))
 
     def _settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         try:

@@ -14,6 +14,7 @@ from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
 from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
 from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
+from rowcall.plan.workers import Machine
 from rowcall.rows import Reason
 from rowcall.schema import Schema, TableKey, Type, Unique
 from rowcall.sql import ident, label, literal, qualified
@@ -24,13 +25,14 @@ PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL w
 @dataclass(frozen=True)
 class Knowledge:
     """What the compiler must be told of the servers: catalogs, the types of the mapping's expressions ((table, SQL) -> Type),
-    content type ids, and the bytes of its literals."""
+    content type ids, the bytes of its literals, and what the workers must share."""
 
     source: Schema
     target: Schema
     types: MappingOf[tuple[str, str], Type]
     content_types: MappingOf[int, str]
     literals: Literals
+    machine: Machine
     occupied: frozenset[str] = frozenset()  # entities whose target already holds rows that are not of this run
     keys: tuple[TableKey, ...] = ()  # indexes, keys and foreign keys of the target tables; those that are away, too
 

@@ -12,6 +12,7 @@ from rowcall.plan.bulk import Load, loads
 from rowcall.plan.graph import Group, order, parents
 from rowcall.plan.judge import Judge, Knowledge, compile_entity
 from rowcall.plan.paths import HopTable
+from rowcall.plan.workers import Workers, staff
 
 CHUNK_ROWS = 50_000
 
@@ -39,6 +40,11 @@ class Plan:
 
     def judge(self, entity: str) -> Judge:
         return next(j for s in self.steps for j in s.judges if j.entity.name == entity)
+
+    @property
+    def workers(self) -> Workers:
+        """How many workers a run gets, and why."""
+        return staff(self.mapping.workers, self.knowledge.machine)
 
     @property
     def source_tables(self) -> tuple[str, ...]:
@@ -80,6 +86,7 @@ class Plan:
                 {"step": s.number, "entities": list(s.group.entities), "cyclic": s.group.cyclic} for s in self.steps
             ],
             "loads": [load.as_json() for load in self.loads()],
+            "workers": {"number": self.workers.number, "why": self.workers.why},
             "entities": [self._entity(j) for s in self.steps for j in s.judges],
         }
 
