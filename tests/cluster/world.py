@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from conftest import MakeProject, Project
-from distributed import Client, LocalCluster
 
 from rowcall.mapping.model import VARIABLES
+from rowcall.postgres.connect import Session, connect
 
 SOURCE_SQL = """
 create table office (id int primary key, name text);
@@ -48,7 +52,6 @@ item:
     label_id: {to: label, path: label_id}
 """
 TABLES = {"office": "id", "person": "id", "label": "id", "item": "id"}
-LINES = "select count(*) from rowcall.settlement"
 
 
 def world(make_project: MakeProject, people: int, labels: int, items: int) -> Project:
@@ -65,31 +68,85 @@ def at_home(make_project: MakeProject, project: Project) -> str:
     return alone.state(TABLES)
 
 
-@dataclass
 class Lab:
-    """A scheduler and its workers, each a process of its own that comes back when it is killed."""
+    """A scheduler and two workers, each a process of its own; who is killed comes back."""
 
-    cluster: Any
-    client: Any
+    def __init__(self, folder: Path, threads: int, environment: dict[str, str]) -> None:
+        self.file, self.threads = folder / "scheduler.json", threads
+        self.environment = {k: v for k, v in os.environ.items() if k not in VARIABLES.values()} | environment
+        self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
+        while not self.file.exists():
+            assert self.scheduler.poll() is None
+            time.sleep(0.02)
+        self.workers = [self._worker() for _ in range(2)]
+
+    def _start(self, what: str, *words: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", str(self.file), *words],
+            env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.file.parent,
+        )  # fmt: skip
+
+    def _worker(self) -> subprocess.Popen[bytes]:
+        return self._start(
+            "worker", "--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--memory-limit", "0",
+            "--nthreads", str(self.threads), "--local-directory", str(self.file.parent),
+        )  # fmt: skip
 
     @property
     def address(self) -> str:
-        return str(self.cluster.scheduler_address)
+        return str(json.loads(self.file.read_text())["address"])
 
-    def pids(self) -> list[int]:
-        return list(self.client.run(os.getpid, on_error="ignore").values())
+    def kill_one(self) -> None:
+        place = random.randrange(len(self.workers))
+        self.workers[place].kill()
+        self.workers[place].wait()
+        self.workers[place] = self._worker()
+
+    def close(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def killing(there: Lab, project: Project, at: Sequence[int]) -> Iterator[list[int]]:
+    """Kills a worker each time the ledger has so many lines. Afterwards the list holds how many it had each time."""
+    done: list[int] = []
+    over = threading.Event()
+
+    def kill() -> None:
+        with connect(project.target_dsn, "target") as session:
+            for lines in at:
+                while not over.is_set() and (found := _lines(session)) < lines:
+                    time.sleep(0.005)
+                if over.is_set():
+                    return
+                time.sleep(random.random() * 0.05)
+                there.kill_one()
+                done.append(found)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join()
+
+
+def _lines(session: Session) -> int:
+    if not session.value("select to_regclass('rowcall.settlement') is not null"):
+        return 0
+    return int(session.value("select count(*) from rowcall.settlement"))
 
 
 @contextmanager
 def lab(project: Project, threads: int = 1, **variables: str) -> Iterator[Lab]:
-    """Two workers that have the project's DSNs in their environment; `variables` are set beside them."""
+    """Workers that have the project's DSNs in their environment; `variables` are set beside them."""
     dsns = {VARIABLES["source"]: project.source_dsn, VARIABLES["target"]: project.target_dsn}
-    path = os.pathsep.join(filter(None, sys.path))
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=threads, processes=True, dashboard_address=None, host="127.0.0.1",
-            memory_limit=0, env={"PYTHONPATH": path, **dsns, **variables},
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):  # fmt: skip
-        yield Lab(cluster, client)
+    there = Lab(project.folder, threads, dsns | variables)
+    try:
+        yield there
+    finally:
+        there.close()
