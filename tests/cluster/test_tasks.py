@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -211,14 +212,23 @@ def test_what_an_earlier_command_still_has_under_way_is_void(expected: str, pool
 
 def test_no_straggler_comes_in_behind_an_undo(pool: Threads, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers elsewhere are still at their chunks when the command that gave them is gone, and `undo` is called."""
-    project.target.execute(
-        "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.02); return new; end $$;"
-        "create trigger slow before insert on item for each row execute function slow()"
-    )
+    settle, writing = Ledger.settle, Event()
+
+    def late(ledger: Ledger, chunk: ChunkRecord, *more: Any) -> None:
+        if chunk.entity == "item":
+            writing.set()
+            time.sleep(1)
+        settle(ledger, chunk, *more)
+
+    def look() -> None:
+        if writing.is_set():
+            raise ClusterFailed("gone")
+
+    monkeypatch.setattr(Ledger, "settle", late)
+    monkeypatch.setattr(pool, "look", look)
     for call in ("give_up", "over"):
         monkeypatch.setattr(pool, call, lambda *_: None)
-    pool.lose = lambda task: task.entity == "item"
-    with pytest.raises(ClusterFailed):
+    with pytest.raises(ClusterFailed, match="gone"):
         project.run()
     assert not all(future.done() for future in pool.futures)
     project.migration.undo()
