@@ -87,7 +87,29 @@ select without::text from rowcall.chunk where id = %s;
 -- name: chunks
 select c.id, e.name, c.lower_key, c.upper_key, c.first_page, c.end_page, coalesce(cardinality(c.without), 0),
        c.state::text, c.epoch, c.snapshot
-from rowcall.chunk c join rowcall.entity e on e.id = c.entity order by c.id;
+from rowcall.chunk c join rowcall.entity e on e.id = c.entity where %s::int is null or c.id = %s order by c.id;
+
+-- name: chunk_sums
+select rows_migrated, rows_quarantined, rows_excluded from rowcall.chunk where id = %s and state = 'settled';
+
+-- name: hold_chunk
+-- Whoever works on a chunk; of two workers with one lease the second waits. A lease can be renewed all the while.
+select pg_try_advisory_lock(hashtext('rowcall chunk'), %s);
+
+-- name: release_chunk
+select pg_advisory_unlock(hashtext('rowcall chunk'), %s);
+
+-- name: renew
+update rowcall.chunk set epoch = epoch + 1 where id = %s and state = 'planned';
+
+-- name: mapping
+select mapping from rowcall.run;
+
+-- name: set_mapping
+update rowcall.run set mapping = %s;
+
+-- name: forget_duplicates
+delete from rowcall.duplicate where entity = %s;
 
 -- name: claim
 -- A new lease on every chunk that is not settled: a worker of an earlier run can no longer commit (fencing by epoch).

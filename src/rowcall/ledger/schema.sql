@@ -18,6 +18,7 @@ create table rowcall.run (
     finished_at         timestamptz,
     forecast            jsonb,
     verification        jsonb,
+    mapping             text,  -- the project file without its endpoints, for workers on other machines
     only_one            boolean not null default true unique check (only_one),
     check (state <> 'complete' or finished_at is not null)
 );
@@ -121,6 +122,15 @@ create table rowcall.taken_key (
     back_at    timestamptz,
     primary key (table_name, name),
     check ((state = 'back') = (back_at is not null))
+);
+
+-- Rows whose unique values an earlier row or the target has (`columns` names the keys): found over all chunks of the entity
+-- before one is settled, and booked where workers on other machines settle them.
+create table rowcall.duplicate (
+    entity     smallint not null,
+    source_key text collate "C" not null,
+    columns    text not null,
+    primary key (entity, source_key)
 );
 
 create view rowcall.settlements as

@@ -9,6 +9,7 @@ from uuid import UUID
 from rowcall.rows import Reason
 
 Loc = tuple[str | int, ...]
+VARIABLES = {"source": "ROWCALL_SOURCE", "target": "ROWCALL_TARGET"}  # of the environment; they win over the file
 
 
 @dataclass(frozen=True)

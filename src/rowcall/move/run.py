@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingOf
 from contextlib import closing
+from dataclasses import replace
 
-from rowcall.errors import BudgetExceeded
+from rowcall.errors import BudgetExceeded, ClusterFailed
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.ledger.keys import KeyBook
 from rowcall.mapping.model import Budget, Mapping
-from rowcall.move.assignment import assign
 from rowcall.move.belt import Stop, Tables, outside, over_chunks
 from rowcall.move.bulk import take_away
 from rowcall.move.chunking import chunk_ranges, unbooked
+from rowcall.move.duplicates import book_duplicates
 from rowcall.move.fates import load_from_ledger
 from rowcall.move.finish import Finish
 from rowcall.move.group import GroupSettler, Refused
+from rowcall.move.pools import Pool
 from rowcall.move.prejudge import Prejudge
 from rowcall.move.replan import Remains, plan_anew
-from rowcall.move.worker import Crew, Worker
+from rowcall.move.station import Station, Task, job_of
+from rowcall.move.worker import Crew
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
+
+LOST_WORKERS = 5  # of one chunk, each after the cluster's own tries
 
 
 class Run:
@@ -36,6 +42,7 @@ class Run:
         plan: Plan,
         ledger: Ledger,
         crew: Crew,
+        pool: Pool,
         target: Reader,
         tables: Tables,
         snapshot: int,
@@ -43,18 +50,26 @@ class Run:
         on_progress: OnProgress,
         count: Callable[[str], int],
     ) -> None:
-        self.plan, self.ledger, self.crew, self.target = plan, ledger, crew, target
+        self.plan, self.ledger, self.crew, self.pool, self.target = plan, ledger, crew, pool, target
         self.snapshot, self.stop, self.on_progress = snapshot, stop, on_progress
         self.tables = tables
         self.entities: dict[str, EntityRecord] = {e.name: e for e in ledger.entities()}
         self.budget = BudgetWatch(plan, ledger, count)
         self.keys = KeyBook(ledger.session)
+        self.job = job_of(plan, ledger, crew.servers.snapshot, snapshot)
+        self.settle = pool.settle or Station(plan, self.entities, crew, snapshot).settle
+        self.lost: Counter[int] = Counter()
 
     def __call__(self, only: frozenset[str] | None = None) -> None:
         """All steps, or those with one of the entities `only`."""
         self.plan_chunks()
         self.budget.add("", 0)
-        steps = [s for s in self.plan.steps if only is None or only.intersection(s.group.entities)]
+        try:
+            self._steps([s for s in self.plan.steps if only is None or only.intersection(s.group.entities)])
+        finally:
+            self.pool.over(self.job)
+
+    def _steps(self, steps: Sequence[Step]) -> None:
         self._take_keys(steps)
         for step in steps:
             self._step(step)
@@ -114,7 +129,8 @@ class Run:
     def _settle_chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
         self.tables.load_hops(step)
         self.ledger.set_digests(self.snapshot, self.tables.digests)
-        self._load_parents(step)
+        if step.prejudged or not self.away:
+            self._load_parents(step)
         if step.group.cyclic:
             self._group(step, chunks, todo)
         else:
@@ -124,18 +140,34 @@ class Run:
         self.budget.add("", 0)
 
     def _chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
+        judge = step.judges[0]
         if step.prejudged:
             self._prejudge(step, chunks, {})
-        else:
+            if self.away:
+                book_duplicates(self.ledger, self.crew.workers[0].duck, judge, self.entities[judge.entity.name].id)
+        elif not self.away:
             self.tables.build_routes(step)
-        judge = step.judges[0]
         meter = self._meter(judge, todo)
-        over_chunks(self.crew, self.stop, todo, self._settle(judge), lambda _, counts: self._done(judge, meter, counts))
+        tasks = [Task(self.job, c.entity, c.id, c.epoch) for c in todo]
+        over_chunks(
+            self.pool, self.stop, tasks, self.settle, lambda _, counts: self._done(judge, meter, counts), self._again
+        )
         meter.end()
 
-    def _settle(self, judge: Judge) -> Callable[[Worker, ChunkRecord], Counts]:
-        work = assign(self.plan, self.entities[judge.entity.name])
-        return lambda worker, chunk: worker.settle(work, chunk, self.snapshot)
+    @property
+    def away(self) -> bool:
+        """Whether other machines settle the chunks."""
+        return self.pool.settle is not None
+
+    def _again(self, task: Task) -> Task:
+        """The task of a lost worker, for another one. Under a new lease: the lost one may live on, unseen."""
+        self.lost[task.chunk] += 1
+        if self.lost[task.chunk] > LOST_WORKERS:
+            raise ClusterFailed(
+                f"chunk {task.chunk} of {task.entity} has lost its workers {LOST_WORKERS} times",
+                hint="see the logs of the cluster's workers (out of memory?), then run again: every settled chunk is kept",
+            )
+        return replace(task, epoch=self.ledger.renew(task.chunk))
 
     def _done(self, judge: Judge, meter: Meter, counts: Counts) -> None:
         meter.add(counts.source)

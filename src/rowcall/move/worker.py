@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from rowcall.errors import Interrupted, TargetRefused
@@ -153,16 +155,39 @@ class Worker:
 
 
 class Crew:
-    """The workers of a run, all opened before the first one reads: nobody who queues up for a lock can part them."""
+    """Workers to lend, one for each thread that settles. Those of a run at home are all opened before the first one reads:
+    nobody who queues up for a lock can part them."""
 
     def __init__(self, size: int, servers: Servers, workspace: Workspace, stopping: Callable[[], bool]) -> None:
+        self.servers, self.workspace, self.stopping = servers, workspace, stopping
         self.workers: list[Worker] = []
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
         try:
             for _ in range(size):
-                self.workers.append(Worker(servers, workspace, stopping))
+                self._idle.put(self._open())
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> Worker:
+        worker = Worker(self.servers, self.workspace, self.stopping)
+        self.workers.append(worker)
+        return worker
+
+    @contextmanager
+    def lent(self) -> Iterator[Worker]:
+        """A worker to oneself; one more where all are at work. After a failure it goes: nobody knows what its sessions hold."""
+        try:
+            worker = self._idle.get_nowait()
+        except Empty:
+            worker = self._open()
+        try:
+            yield worker
+        except BaseException:
+            self.workers.remove(worker)
+            worker.close()
+            raise
+        self._idle.put(worker)
 
     def close(self) -> None:
         for worker in self.workers:
