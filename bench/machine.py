@@ -15,6 +15,7 @@ from bench.world import HERE, SOURCE, TARGET, World
 LIBRARIES = ("adbc-driver-postgresql", "duckdb", "numpy", "psycopg", "pyarrow")
 SETTINGS = ("shared_buffers", "max_wal_size", "wal_level", "fsync", "synchronous_commit", "full_page_writes")
 GIGABYTE = 1e9
+BUSY = 0.3  # of load(): above it no figure can be trusted
 
 
 def machine() -> dict[str, Any]:
@@ -26,6 +27,11 @@ def machine() -> dict[str, Any]:
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load() -> float:
+    """The work that waits for each core now: near 0 on a machine that has nothing else to do."""
+    return round(os.getloadavg()[0] / cores(), 2)
 
 
 def _cpu() -> str:
