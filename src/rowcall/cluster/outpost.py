@@ -42,15 +42,26 @@ _lock = threading.Lock()
 
 def settle(task: Task) -> Counts:
     """What a cluster runs: one task, in this process. Only typed errors leave it, for whatever leaves is logged."""
+    outcome = _outcome(task)
+    if isinstance(outcome, RowcallError):
+        raise outcome
+    return outcome
+
+
+def _outcome(task: Task) -> Counts | RowcallError:
+    error: RowcallError
     try:
         with _at(task.job) as outpost:
             return outpost.settle(task)
-    except RowcallError:
-        raise
-    except DriverError as error:
-        raise stopped(error, "target", "a statement of rowcall") from None
-    except Exception as error:
-        raise _unforeseen(error) from None
+    except RowcallError as typed:
+        error = typed
+    except DriverError as refused:
+        error = stopped(refused, "target", "a statement of rowcall")
+    except Exception as unforeseen:
+        error = _unforeseen(unforeseen)
+    # Alone: Dask pickles what an error came from, too, and a driver's message quotes the row.
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    return error
 
 
 def leave(job: Job) -> None:
