@@ -108,7 +108,10 @@ class Cluster:
             self.look()
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
-        future: Future[T] = self.executor.submit(work, *arguments)
+        try:
+            future: Future[T] = self.executor.submit(work, *arguments)
+        except Exception:  # a client that has lost its scheduler says so in many ways
+            raise _lost() from None
         return future
 
     def result(self, future: Future[T]) -> T:
@@ -136,7 +139,7 @@ class Cluster:
         if self.threads:
             self._seen = now
         elif self.client.status not in ("running", "connecting"):
-            raise ClusterFailed("the connection to the scheduler is lost", hint=_GO_ON)
+            raise _lost()
         elif now - self._seen > ARRIVING:
             raise ClusterFailed("the cluster has no workers", hint=f"start some with `dask worker`; {_GO_ON}")
 
@@ -158,3 +161,7 @@ class Cluster:
 
 
 _GO_ON = "see the cluster, then run again: every settled chunk is kept"
+
+
+def _lost() -> ClusterFailed:
+    return ClusterFailed("the connection to the scheduler is lost", hint=_GO_ON)

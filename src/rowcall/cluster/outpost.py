@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rowcall.errors import ClusterFailed, LedgerConflict, RowcallError, UsageError
+from rowcall.errors import ClusterFailed, Interrupted, LedgerConflict, RowcallError, UsageError
 from rowcall.ledger import Ledger
 from rowcall.mapping.model import VARIABLES, Endpoint
 from rowcall.move.belt import Stop, Tables, outside
@@ -53,6 +53,8 @@ def _outcome(task: Task) -> Counts | RowcallError:
     try:
         with _at(task.job) as outpost:
             return outpost.settle(task)
+    except Interrupted:  # not by who waits for the answer
+        error = LedgerConflict("a worker found the run at its end, or its ledger gone", hint="see `rowcall status`")
     except RowcallError as typed:
         error = typed
     except DriverError as refused:
@@ -126,8 +128,12 @@ class Outpost:
         name = f"step {step.number}"
         if name in self._loaded:
             return
-        with self.crew.lent() as worker:
-            self._load_step(step, worker)
+        try:
+            with self.crew.lent() as worker:
+                self._load_step(step, worker)
+        except BaseException:
+            self.end()  # nobody knows what is loaded now
+            raise
         self._loaded.add(name)
 
     def _load_step(self, step: Step, worker: Worker) -> None:
