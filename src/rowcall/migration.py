@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rowcall import forecast
 from rowcall.cluster import Cluster, reach
-from rowcall.desk import WORKERS, Desk, open_desk, target_only
+from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import Interrupted, LedgerConflict, NotConserved, UsageError
 from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, load_rejected
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
@@ -151,7 +151,7 @@ class Migration:
                 with _interrupted_unless_done(desk.ledger):
                     if cluster:
                         desk.ledger.set_mapping(without_endpoints(self.file))
-                    crew = desk.crew(snapshot, stop, 1 if cluster else WORKERS)
+                    crew = desk.crew(snapshot, stop, 1 if cluster else 0)
                     pool = cluster or desk.stack.enter_context(LocalPool(len(crew.workers)))
                     self._settle(desk, snapshot, crew, pool, stop, on_progress, only)
                     self._gate(desk, snapshot, crew, only)
@@ -178,7 +178,6 @@ class Migration:
             )
         if run.state == "complete":
             return True
-        desk.ledger.claim()  # before anything is looked at: a worker elsewhere may still be at an earlier command's chunk
         desk.ledger.set_forecast(found)
         desk.ledger.set_state("running")
         return False
@@ -202,6 +201,7 @@ class Migration:
     ) -> None:
         target = desk.reader("target")
         tables = Tables(desk.plan, crew.workers[0])
+        desk.ledger.claim()  # nobody of an earlier run settles any more, not even a worker on another machine
         resume = Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)
         number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
         if moved := resume.moved():
@@ -209,7 +209,7 @@ class Migration:
             self.notify(told)
             desk.ledger.note_snapshot(number, told)
             resume.take_back(moved)
-        Run(desk.plan, desk.ledger, crew, pool, target, tables, number, stop, on_progress)(only)
+        Run(desk.plan, desk.ledger, crew, pool, target, tables, number, stop, on_progress, snapshot.count)(only)
 
     def _gate(self, desk: Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""

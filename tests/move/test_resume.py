@@ -51,7 +51,7 @@ from pathlib import Path
 from rowcall.errors import Interrupted
 from rowcall.ledger import Ledger
 from rowcall.migration import Migration
-from rowcall.move.belt import chunk_ranges
+from rowcall.move.chunking import chunk_ranges
 chunk_ranges.__defaults__ = (500,)
 try:
     result = Migration.open(Path(sys.argv[1])).run()

@@ -244,8 +244,10 @@ def _plan(job: Job, dsns: Dsns, target: Session, ledger: Ledger, folder: Path) -
     """Compiled from the ledger's mapping, inside the run's snapshot: the same in every process, whenever it begins."""
     file = folder / "rowcall.yaml"
     file.write_text(ledger.mapping() or "", encoding="utf-8")
-    with connect(dsns.source, "source", search_path=job.source.schema) as source:
+    with connect(dsns.source, "source", search_path=job.source.schema) as source, target.transaction():
         joined(source, job.snapshot)
+        # What the run takes away from the target and what it put back already must be read at one moment.
+        target.execute("set transaction isolation level repeatable read")
         mapping, knowledge = survey(file, source, target, (job.source.schema, job.target.schema), ledger)
     if mapping.fingerprint != job.fingerprint:
         raise UsageError(

@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
 from uuid import UUID, uuid4
 
 from rowcall.errors import Interrupted, LedgerConflict
+from rowcall.plan.chunks import Span
 from rowcall.postgres.connect import Session
 from rowcall.postgres.errors import DriverError
 from rowcall.postgres.queries import named_queries
@@ -54,16 +55,16 @@ class EntityRecord:
     source_table: str
     identity: str
     together: bool  # settled in one transaction with the entities of its step
+    rows_counted: bool = False  # whether rows_expected is a count, no estimate
 
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """A key range: above `lower`, up to and with `upper` (the key columns' texts); None is open."""
+    """A part of an entity's rows: the unit of work, of commit and of retry."""
 
     id: int
     entity: str
-    lower: tuple[str, ...] | None
-    upper: tuple[str, ...] | None
+    span: Span
     state: str
     epoch: int
     snapshot: int | None
@@ -83,12 +84,18 @@ class EntitySums:
     name: str
     impact: str
     expected: int | None
+    counted: bool  # whether `expected` is a count, no estimate
     counts: Counts
     open: int
     seconds: float
     rows_read: int
     chunks: int
     chunks_settled: int
+
+    @property
+    def total(self) -> int:
+        """The rows that there are, as far as it is known: an estimate may fall short of what was read already."""
+        return max(self.expected or 0, self.rows_read)
 
 
 class Ledger:
@@ -158,6 +165,7 @@ class Ledger:
         for view in ("settlements", "migration_mappings", "quarantine", "own_xids"):
             self.session.execute(f"drop view rowcall.{view}")
         tables = (
+            "taken_key",
             "nulled_reference",
             "duplicate",
             "quarantined_row",
@@ -169,7 +177,7 @@ class Ledger:
         )
         for table in tables:
             self.session.execute(f"drop table rowcall.{table}")
-        for kind in ("outcome", "disposition", "run_state", "chunk_state"):
+        for kind in ("outcome", "disposition", "run_state", "chunk_state", "key_state"):
             self.session.execute(f"drop type rowcall.{kind}")
         self.session.execute("drop schema rowcall")
 
@@ -180,12 +188,25 @@ class Ledger:
             "add_entity", r.id, r.name, r.identity, r.source_table, r.target_table, r.id_column, r.impact, r.step,
             r.occupied, r.together,
         )  # fmt: skip
+        self.session.execute(self._of_partition("add_partition", r.id))
+
+    def _of_partition(self, name: str, entity: int) -> str:
+        return self._sql[name].format(partition=partition(entity), entity=entity)
+
+    def close(self, entity: int) -> None:
+        """Builds the indexes of an entity's lines, once all are in. Raises the driver's error (23505) where a key has two."""
+        self.session.execute(self._of_partition("close_chunk", entity))
+        self.session.execute(self._of_partition("close_key", entity))
 
     def entities(self) -> list[EntityRecord]:
         return [EntityRecord(*row) for row in self._rows("entities")]
 
-    def expect(self, entity: str, rows: int) -> None:
-        self._do("expect", rows, entity)
+    def expect(self, entity: str, rows: int, *, counted: bool = True) -> None:
+        self._do("expect", rows, counted, entity)
+
+    def expect_read(self, entity: str) -> None:
+        """Where every chunk of an entity is settled, its rows are counted."""
+        self._do("expect_read", entity)
 
     def add_snapshot(self, taken_at: datetime, lsn: str | None, visible: str, note: str | None = None) -> int:
         return int(self._rows("add_snapshot", taken_at, lsn, visible, note)[0][0])
@@ -204,20 +225,32 @@ class Ledger:
     def set_digests(self, snapshot: int, digests: dict[str, str]) -> None:
         self._do("set_digests", json.dumps(digests), snapshot)
 
-    def add_chunks(self, entity_id: int, first: int, bounds: Iterable[tuple[Any, Any]]) -> int:
+    def add_chunks(self, entity_id: int, first: int, spans: Iterable[Span]) -> int:
         """Adds chunks numbered from `first`; the next free number."""
-        number = first
-        for lower, upper in bounds:
-            self._do("add_chunk", number, entity_id, _json(lower), _json(upper))
-            number += 1
-        return number
+        said = [_said(span) for span in spans]
+        self._do("add_chunks", first, entity_id, json.dumps(said))
+        return first + len(said)
+
+    def drop_planned(self, entity_id: int) -> tuple[int, list[int]]:
+        """Removes an entity's chunks by pages that are not settled: how many, and the numbers their rows may bear."""
+        ((count, subxids),) = self._rows("drop_planned", entity_id)
+        return count, subxids or []
+
+    def keep_subxids(self, entity_id: int, subxids: Sequence[int]) -> None:
+        self._do("keep_subxids", list(subxids), entity_id)
 
     def chunks(self, only: int | None = None) -> list[ChunkRecord]:
         """All chunks, or the one of this number."""
         return [
-            ChunkRecord(i, e, tuple(lo) if lo else None, tuple(up) if up else None, state, epoch, snapshot)
-            for i, e, lo, up, state, epoch, snapshot in self._rows("chunks", only, only)
+            ChunkRecord(i, e, Span(_key(lower), _key(upper), first, end, strays), state, epoch, snapshot)
+            for i, e, lower, upper, first, end, strays, state, epoch, snapshot in self._rows("chunks", only, only)
         ]
+
+    def whole(self, chunk: ChunkRecord) -> ChunkRecord:
+        """The chunk with its strays, which are read when its turn comes: there may be many."""
+        if not chunk.span.strays:
+            return chunk
+        return replace(chunk, span=replace(chunk.span, without=self._rows("without", chunk.id)[0][0]))
 
     def leased(self, number: int, epoch: int) -> tuple[ChunkRecord, Counts | None]:
         """A chunk under this lease, with its sums where it is settled. Raises LedgerConflict where the lease is another's."""
@@ -272,16 +305,27 @@ class Ledger:
     def reopen(self, chunk: ChunkRecord) -> None:
         """Forgets a chunk's lines, so that its rows are judged again; the target rows are the caller's."""
         self._do("forget_nulled", chunk.id)
+        self._do("forget_quarantined", chunk.id)
         self._do("forget_chunk", chunk.id)
         self._do("reopen", chunk.id)
+
+    def quarantine_late(self, entity: int, chunk: int, keys: Sequence[str], cause: str) -> None:
+        """The lines and sums of settled rows of a chunk that are quarantined after all, in the caller's transaction."""
+        self._do("late_nulled", entity, list(keys))
+        self._do("late_lines", cause, entity, list(keys))
+        self._do("late_sums", len(keys), len(keys), chunk)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def sums(self) -> list[EntitySums]:
         return [
-            EntitySums(n, impact, expected, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
-            for n, impact, expected, m, q, x, o, s, read, chunks, done in self._rows("sums")
+            EntitySums(n, impact, expected, counted, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
+            for n, impact, expected, counted, m, q, x, o, s, read, chunks, done in self._rows("sums")
         ]
+
+    def rows_read(self, entity: str) -> int:
+        """Source rows of an entity's settled chunks."""
+        return int(self._rows("rows_read", entity)[0][0])
 
     def migrated(self, entity: int) -> int:
         return int(self._rows("migrated", entity)[0][0])
@@ -304,5 +348,21 @@ class Ledger:
         return next(iter(self._rows("quarantined_of", entity, key)), None)
 
 
-def _json(values: Sequence[str] | None) -> str | None:
-    return None if values is None else json.dumps(list(values))
+def partition(entity: int) -> str:
+    """The table of an entity's lines, without its schema."""
+    return f"settlement_{entity}"
+
+
+def _said(span: Span) -> dict[str, Any]:
+    """A span as the ledger takes it."""
+    return {
+        "lower": span.lower,
+        "upper": span.upper,
+        "first_page": span.first_page,
+        "end_page": span.end_page,
+        "without": span.without or None,
+    }
+
+
+def _key(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return tuple(values) if values else None

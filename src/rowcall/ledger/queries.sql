@@ -24,11 +24,28 @@ update rowcall.run set state = %s::rowcall.run_state, finished_at = case when %s
 insert into rowcall.entity (id, name, identity, source_table, target_table, id_column, impact, step, occupied, together)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
+-- name: add_partition
+create table rowcall.{partition} partition of rowcall.settlement for values in ({entity});
+
+-- name: close_key
+create unique index if not exists {partition}_key on rowcall.{partition} (source_key);
+
+-- name: close_chunk
+-- Lines come chunk by chunk, so that a block range index finds a chunk's at no price.
+create index if not exists {partition}_chunk on rowcall.{partition} using brin (chunk) with (pages_per_range = 8);
+
 -- name: expect
-update rowcall.entity set rows_expected = %s where name = %s;
+update rowcall.entity set rows_expected = %s, rows_counted = %s where name = %s;
+
+-- name: expect_read
+-- Every chunk is settled: what they read is what there is.
+update rowcall.entity e set rows_counted = true,
+    rows_expected = (select coalesce(sum(rows_read), 0) from rowcall.chunk c where c.entity = e.id)
+where e.name = %s and not exists (select from rowcall.chunk c where c.entity = e.id and c.state = 'planned');
 
 -- name: entities
-select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table, identity, together
+select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table, identity, together,
+       rows_counted
 from rowcall.entity order by step, id;
 
 -- name: add_snapshot
@@ -49,11 +66,27 @@ select digests from rowcall.snapshot where id = %s;
 -- name: set_digests
 update rowcall.snapshot set digests = digests || %s::jsonb where id = %s;
 
--- name: add_chunk
-insert into rowcall.chunk (id, entity, lower_key, upper_key) values (%s, %s, %s, %s);
+-- name: add_chunks
+insert into rowcall.chunk (id, entity, lower_key, upper_key, first_page, end_page, without)
+select %s + row_number() over (order by place) - 1, %s, nullif(s->'lower', 'null'), nullif(s->'upper', 'null'),
+       (s->>'first_page')::bigint, (s->>'end_page')::bigint, (s->>'without')::tid[]
+from jsonb_array_elements(%s) with ordinality x (s, place);
+
+-- name: drop_planned
+-- Chunks by pages that are not settled; the numbers that their rows may bear stay with the entity's newest chunk.
+with gone as (delete from rowcall.chunk where entity = %s and state = 'planned' and first_page is not null returning subxids)
+select count(*), (select array_agg(x) from gone, unnest(gone.subxids) x) from gone;
+
+-- name: keep_subxids
+update rowcall.chunk set subxids = coalesce(subxids, '{}') || %s::bigint[]
+where id = (select max(id) from rowcall.chunk where entity = %s);
+
+-- name: without
+select without::text from rowcall.chunk where id = %s;
 
 -- name: chunks
-select c.id, e.name, c.lower_key, c.upper_key, c.state::text, c.epoch, c.snapshot
+select c.id, e.name, c.lower_key, c.upper_key, c.first_page, c.end_page, coalesce(cardinality(c.without), 0),
+       c.state::text, c.epoch, c.snapshot
 from rowcall.chunk c join rowcall.entity e on e.id = c.entity where %s::int is null or c.id = %s order by c.id;
 
 -- name: chunk_sums
@@ -100,12 +133,24 @@ where id = %s;
 -- name: forget_chunk
 delete from rowcall.settlement where chunk = %s;
 
+-- name: forget_quarantined
+delete from rowcall.quarantined_row where chunk = %s;
+
 -- name: forget_nulled
 delete from rowcall.nulled_reference where chunk = %s;
 
+-- name: late_nulled
+delete from rowcall.nulled_reference where entity = %s and source_key = any (%s);
+
+-- name: late_lines
+update rowcall.settlement set outcome = 'quarantined', target_id = null, cause = %s where entity = %s and source_key = any (%s);
+
+-- name: late_sums
+update rowcall.chunk set rows_migrated = rows_migrated - %s, rows_quarantined = rows_quarantined + %s where id = %s;
+
 -- name: sums
 -- Counts come from the ledger's lines, never from counters.
-select e.name, e.impact, e.rows_expected,
+select e.name, e.impact, e.rows_expected, e.rows_counted,
        count(s.*) filter (where s.outcome = 'migrated'),
        count(s.*) filter (where s.outcome = 'quarantined'),
        count(s.*) filter (where s.outcome = 'excluded'),
@@ -116,6 +161,9 @@ select e.name, e.impact, e.rows_expected,
        (select count(*) from rowcall.chunk c where c.entity = e.id and c.state = 'settled')
 from rowcall.entity e left join rowcall.settlement s on s.entity = e.id
 group by e.id order by e.step, e.id;
+
+-- name: rows_read
+select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c join rowcall.entity e on e.id = c.entity where e.name = %s;
 
 -- name: excluded
 select e.name, s.cause, count(*) from rowcall.settlement s join rowcall.entity e on e.id = s.entity

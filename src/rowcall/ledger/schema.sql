@@ -6,6 +6,7 @@ create type rowcall.outcome as enum ('migrated', 'quarantined', 'excluded');
 create type rowcall.disposition as enum ('open', 'repaired', 'archived', 'accepted', 'deferred');
 create type rowcall.run_state as enum ('running', 'interrupted', 'complete', 'undoing');
 create type rowcall.chunk_state as enum ('planned', 'settled');
+create type rowcall.key_state as enum ('away', 'built', 'back');
 
 create table rowcall.run (
     id                  uuid primary key,
@@ -42,6 +43,7 @@ create table rowcall.entity (
     impact         text not null default '',
     step           smallint not null,
     rows_expected  bigint,
+    rows_counted   boolean not null default false, -- rows_expected is a count, no estimate
     together       boolean not null default false, -- settled in one transaction with the others of its step (a cycle)
     occupied       boolean not null default false  -- the target table held rows of others before the run
 );
@@ -49,8 +51,11 @@ create table rowcall.entity (
 create table rowcall.chunk (
     id               integer primary key,
     entity           smallint not null references rowcall.entity,
-    lower_key        jsonb,    -- exclusive; null: from the first key
+    lower_key        jsonb,    -- a range of keys: exclusive; null: from the first key
     upper_key        jsonb,    -- inclusive; null: to the last key
+    first_page       bigint,   -- or a range of the source table's pages, on the snapshot that it was planned on: inclusive
+    end_page         bigint,   -- exclusive; null: to the last page
+    without          tid[],    -- rows on these pages that were settled before
     state            rowcall.chunk_state not null default 'planned',
     epoch            integer not null default 0,
     snapshot         integer references rowcall.snapshot,
@@ -62,10 +67,13 @@ create table rowcall.chunk (
     subxids          bigint[],  -- other numbers that its rows may bear: of savepoints, of triggers', of earlier settlings and takings back
     settled_at       timestamptz,
     seconds          double precision,
+    check (first_page is null or (lower_key is null and upper_key is null)),
+    check (first_page is not null or (end_page is null and without is null)),
     check (state <> 'settled' or (rows_read is not null and snapshot is not null and xid is not null
                                   and rows_read = rows_migrated + rows_quarantined + rows_excluded))
 );
 
+-- A partition per entity (settlement_1, ...); its unique index on source_key is built when the entity's last row is in.
 create table rowcall.settlement (
     entity     smallint not null,
     source_key text collate "C" not null,
@@ -73,11 +81,9 @@ create table rowcall.settlement (
     target_id  uuid,
     cause      text,
     chunk      integer not null,
-    primary key (entity, source_key),
     check ((outcome = 'migrated') = (target_id is not null)),
     check ((outcome = 'migrated') = (cause is null))
-);
-create index settlement_chunk on rowcall.settlement (chunk);
+) partition by list (entity);
 
 create table rowcall.quarantined_row (
     entity        smallint not null,
@@ -90,9 +96,9 @@ create table rowcall.quarantined_row (
     parent_entity text,          -- of a victim: the row that keeps it back
     parent_key    text collate "C",
     chunk         integer not null,
-    primary key (entity, source_key),
-    foreign key (entity, source_key) references rowcall.settlement on delete cascade deferrable initially deferred
+    primary key (entity, source_key)
 );
+create index quarantined_row_chunk on rowcall.quarantined_row (chunk);
 
 -- A reference that the mapping allowed to become NULL (`missing:`): no link is dropped unseen.
 create table rowcall.nulled_reference (
@@ -103,6 +109,19 @@ create table rowcall.nulled_reference (
     hop           integer,
     value         text,
     chunk         integer not null
+);
+
+-- Indexes, keys and foreign keys of the target that a load took away, each with all that it takes to put it back. The line and
+-- the DROP are of one transaction, and so are the CREATE and the change of state: whatever happens, the book is right.
+create table rowcall.taken_key (
+    table_name text not null,
+    name       text not null,
+    state      rowcall.key_state not null default 'away',
+    definition jsonb not null,
+    taken_at   timestamptz not null default clock_timestamp(),
+    back_at    timestamptz,
+    primary key (table_name, name),
+    check ((state = 'back') = (back_at is not null))
 );
 
 -- Rows whose unique values an earlier row or the target has (`columns` names the keys): found over all chunks of the entity

@@ -123,6 +123,9 @@ class Entity:
     cutoff: Cutoff | None = None
     impact: str = ""
     budget: Budget | None = None
+    load: str = (
+        "auto"  # "bulk" takes the target table's keys away for the load, "live" never; "auto": bulk where it is empty
+    )
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class ContentTypes:
 
 @dataclass(frozen=True)
 class Mapping:
-    """The project file. `fingerprint` is a SHA-256 over all that decides verdicts (not over connections or budgets)."""
+    """The project file. `fingerprint` is a SHA-256 over all that decides verdicts (not over connections, budgets or workers)."""
 
     file: str
     project: str
@@ -155,6 +158,7 @@ class Mapping:
     entities: tuple[Entity, ...]
     content_types: ContentTypes = ContentTypes()
     budget: Budget | None = None
+    workers: int | None = None  # None: as many as fit
     fingerprint: str = ""
     positions: MappingOf[Loc, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 

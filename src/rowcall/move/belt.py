@@ -11,10 +11,8 @@ from typing import TypeVar
 from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
 from rowcall.move.worker import Worker
-from rowcall.plan.chunks import bounds_sql, ranges
 from rowcall.plan.judge import Judge
-from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
-from rowcall.postgres.read import Reader
+from rowcall.plan.plan import Plan, Step
 from rowcall.sql import qualified
 
 C = TypeVar("C")
@@ -103,14 +101,6 @@ class Tables:
         for judge in step.judges:
             for statement in judge.prepare:
                 self.worker.duck.execute(statement)
-
-
-def chunk_ranges(
-    judge: Judge, reader: Reader, rows: int = CHUNK_ROWS
-) -> tuple[int, list[tuple[list[str] | None, list[str] | None]]]:
-    """(source rows, key ranges) of an entity on the snapshot."""
-    table = reader.table(bounds_sql(judge, rows))
-    return ranges(list(zip(table["bound"].to_pylist(), table["total"].to_pylist(), strict=True)))
 
 
 def outside(step: Step, parents: Iterable[str]) -> list[str]:

@@ -26,13 +26,14 @@ from rowcall.rows import Counts
 from rowcall.schema import Type
 from rowcall.workspace import Workspace
 
-LOCK_PATIENCE = "30s"  # for locks of the target's users
-TRIES = 4  # of a chunk that met a deadlock or serialization failure
+LOCK_PATIENCE = "10s"  # for locks of the target's users: whoever waits longer holds up those behind
+LIVE_STATEMENT = "15min"  # the longest that a COPY of a chunk may hold its locks in a table that is in use
+TRIES = 4  # of a chunk that met a deadlock, a serialization failure or a lock of others
 Done = TypeVar("Done")
 
 
 def persistently(attempt: Callable[[], Done]) -> Done:
-    """Makes an attempt; again where a deadlock or a serialization failure ended it."""
+    """Makes an attempt; again where a deadlock, a serialization failure or a lock of others ended it."""
     for number in range(1, TRIES):
         try:
             return attempt()
@@ -66,11 +67,19 @@ class Worker:
         )
         self.session: Session = connect(servers.target, "target", search_path=servers.target_schema)
         self.session.execute(f"set lock_timeout = '{LOCK_PATIENCE}'")
-        self.questions: Session = connect(servers.target, "target", search_path=servers.target_schema)
+        self._questions: Session | None = None
+
+    @property
+    def questions(self) -> Session:
+        """A second session on the target, to ask while the first one writes; many mappings need none."""
+        if self._questions is None:
+            self._questions = connect(self.servers.target, "target", search_path=self.servers.target_schema)
+        return self._questions
 
     def close(self) -> None:
-        for part in (self.reader, self.session, self.questions, self.duck):
-            part.close()
+        for part in (self.reader, self.session, self._questions, self.duck):
+            if part is not None:
+                part.close()
 
     # -- judging ----------------------------------------------------------------------------------------------------
 
@@ -80,7 +89,7 @@ class Worker:
     def judged(self, judge: Judge, chunk: ChunkRecord, *, carefully: bool = False) -> Iterator[Verdicts]:
         """The verdicts of a chunk, batch by batch."""
         batches = careful_batches if carefully else chunk_batches
-        for batch in batches(self.reader, judge, chunk.lower, chunk.upper):
+        for batch in batches(self.reader, judge, chunk.span.within(judge.key)):
             if self.stopping():
                 raise Interrupted("interrupted")
             yield judge_batch(judge, batch, self.duck, self.ask)
@@ -89,7 +98,8 @@ class Worker:
 
     def settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         """Reads, judges, writes and books one chunk; its sums. Tries again after a deadlock."""
-        return persistently(lambda: self._settle(work, chunk, snapshot))
+        whole = Ledger(self.session).whole(chunk)
+        return persistently(lambda: self._settle(work, whole, snapshot))
 
     def _settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         try:
@@ -116,6 +126,8 @@ class Worker:
             with self.session.transaction():
                 # A deferred check would fail at COMMIT, where no row can be named any more.
                 self.session.execute("set constraints all immediate")
+                if work.live:
+                    self.session.execute(f"set local statement_timeout = '{LIVE_STATEMENT}'")
                 write(chapter)
                 chapter.write(self.session, self.reader)
                 if work.table.triggers and not all_arrived(self.session, work, chunk.id):

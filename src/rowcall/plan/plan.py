@@ -8,9 +8,11 @@ from typing import Any
 
 from rowcall.errors import UsageError
 from rowcall.mapping.model import Entity, Mapping
+from rowcall.plan.bulk import Load, loads
 from rowcall.plan.graph import Group, order, parents
 from rowcall.plan.judge import Judge, Knowledge, compile_entity
 from rowcall.plan.paths import HopTable
+from rowcall.plan.workers import Workers, staff
 
 CHUNK_ROWS = 50_000
 
@@ -40,6 +42,11 @@ class Plan:
         return next(j for s in self.steps for j in s.judges if j.entity.name == entity)
 
     @property
+    def workers(self) -> Workers:
+        """How many workers a run gets, and why."""
+        return staff(self.mapping.workers, self.knowledge.machine)
+
+    @property
     def source_tables(self) -> tuple[str, ...]:
         """Every source table that the run reads."""
         content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
@@ -50,6 +57,10 @@ class Plan:
         """Those of them that LOCK TABLE takes: tables and views, but not materialised views and foreign tables."""
         tables = self.knowledge.source.tables
         return tuple(name for name in self.source_tables if tables[name].kind in ("r", "p", "v"))
+
+    def loads(self, steps: Sequence[Step] | None = None) -> tuple[Load, ...]:
+        """How the target tables of these steps (all by default) are filled, and which keys a run takes away for it."""
+        return loads(self.steps if steps is None else steps, self.mapping, self.knowledge)
 
     def unread_columns(self, entity: Entity) -> tuple[str, ...]:
         """Source columns that the mapping names nowhere (columns inside SQL expressions count as named where they occur)."""
@@ -74,6 +85,8 @@ class Plan:
             "steps": [
                 {"step": s.number, "entities": list(s.group.entities), "cyclic": s.group.cyclic} for s in self.steps
             ],
+            "loads": [load.as_json() for load in self.loads()],
+            "workers": {"number": self.workers.number, "why": self.workers.why},
             "entities": [self._entity(j) for s in self.steps for j in s.judges],
         }
 

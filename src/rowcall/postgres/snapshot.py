@@ -42,6 +42,13 @@ class SourceSnapshot:
                       txid_current_snapshot()::text, clock_timestamp()"""
         )[0]
 
+    def count(self, table: str) -> int:
+        """A table's rows on the snapshot."""
+        try:
+            return int(self.session.value(f"select count(*) from {qualified(table)}"))
+        except psycopg.Error as error:
+            raise stopped(error, "source", table) from None
+
     def close(self) -> None:
         self.session.close()
 
