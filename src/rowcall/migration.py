@@ -182,7 +182,6 @@ class Migration:
             )
         if run.state == "complete":
             return True
-        desk.ledger.claim()  # before anything is looked at: a worker elsewhere may still be at an earlier command's chunk
         desk.ledger.set_forecast(found)
         desk.ledger.set_state("running")
         return False
@@ -205,7 +204,7 @@ class Migration:
     ) -> None:
         target = desk.reader("target")
         tables = Tables(desk.plan, hands.lead)
-        desk.ledger.claim()  # nobody of an earlier run settles any more
+        desk.ledger.claim()  # nobody of an earlier run settles any more, not even a worker on another machine
         resume = Resume(desk.plan, desk.ledger, hands.lead.reader, target, tables)
         number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
         if moved := resume.moved():
