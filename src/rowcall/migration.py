@@ -11,13 +11,15 @@ from itertools import count
 from pathlib import Path
 
 from rowcall import forecast
+from rowcall.cluster import Cluster, reach
 from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import Interrupted, LedgerConflict, NotConserved, UsageError
 from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, load_rejected
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
-from rowcall.mapping import peek
+from rowcall.mapping import peek, without_endpoints
 from rowcall.move.belt import Stop, Tables
 from rowcall.move.forecast import Forecast
+from rowcall.move.pools import LocalPool, Pool
 from rowcall.move.resume import Resume
 from rowcall.move.run import Run, over_budget
 from rowcall.move.takeback import take_back_all
@@ -118,14 +120,25 @@ class Migration:
     # -- the run ----------------------------------------------------------------------------------------------------
 
     def run(
-        self, on_progress: OnProgress = silent, *, entities: Sequence[str] = (), restart: bool = False
+        self,
+        on_progress: OnProgress = silent,
+        *,
+        entities: Sequence[str] = (),
+        restart: bool = False,
+        executor: str = "local",
+        scheduler: str | None = None,
     ) -> RunResult:
         """Does the migration, or continues an interrupted one; ends only through the conservation gate.
 
-        `entities` limits it to these and the parents that they need. Raises NotConserved, BudgetExceeded, Interrupted.
+        `entities` limits it to these and the parents that they need. `executor` "dask" has the chunks settled by the cluster
+        whose `scheduler` is given by its address. Raises NotConserved, BudgetExceeded, Interrupted, ClusterFailed.
         """
-        if restart:
-            self._undo_sound(on_progress)
+        with reach(executor, scheduler, self.notify) as cluster:
+            if restart:
+                self._undo_sound(on_progress)
+            return self._run(cluster, on_progress, entities)
+
+    def _run(self, cluster: Cluster | None, on_progress: OnProgress, entities: Sequence[str]) -> RunResult:
         with self._desk(lock=True) as desk:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
@@ -136,8 +149,11 @@ class Migration:
                     self._look_again(desk, snapshot, stop)
                     return self._result(desk, only, started)
                 with _interrupted_unless_done(desk.ledger):
-                    crew = desk.crew(snapshot, stop)
-                    self._settle(desk, snapshot, crew, stop, on_progress, only)
+                    if cluster:
+                        desk.ledger.set_mapping(without_endpoints(self.file))
+                    crew = desk.crew(snapshot, stop, 1 if cluster else 0)
+                    pool = cluster or desk.stack.enter_context(LocalPool(len(crew.workers)))
+                    self._settle(desk, snapshot, crew, pool, stop, on_progress, only)
                     self._gate(desk, snapshot, crew, only)
                 return self._result(desk, only, started)
 
@@ -162,6 +178,7 @@ class Migration:
             )
         if run.state == "complete":
             return True
+        desk.ledger.claim()  # before anything is looked at: a worker elsewhere may still be at an earlier command's chunk
         desk.ledger.set_forecast(found)
         desk.ledger.set_state("running")
         return False
@@ -178,6 +195,7 @@ class Migration:
         desk: Desk,
         snapshot: SourceSnapshot,
         crew: Crew,
+        pool: Pool,
         stop: Stop,
         on_progress: OnProgress,
         only: frozenset[str] | None,
@@ -192,7 +210,7 @@ class Migration:
             self.notify(told)
             desk.ledger.note_snapshot(number, told)
             resume.take_back(moved)
-        Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress, snapshot.count)(only)
+        Run(desk.plan, desk.ledger, crew, pool, target, tables, number, stop, on_progress, snapshot.count)(only)
 
     def _gate(self, desk: Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
@@ -234,6 +252,7 @@ class Migration:
             _need(ledger)
             ledger.lock(self.notify)
             _need(ledger)
+            ledger.claim()  # what a worker elsewhere still has under way is not to come in behind
             return take_back_all(ledger, read_schema(target, self.endpoints["target"].schema), on_progress)
 
     # -- after ------------------------------------------------------------------------------------------------------

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
 from uuid import UUID, uuid4
 
-from rowcall.errors import LedgerConflict
+from rowcall.errors import Interrupted, LedgerConflict
 from rowcall.plan.chunks import Span
 from rowcall.postgres.connect import Session
+from rowcall.postgres.errors import DriverError
 from rowcall.postgres.queries import named_queries
 from rowcall.rows import Counts
 
@@ -24,6 +26,7 @@ QUARANTINED_ROW = (
     "entity", "source_key", "payload", "rejections", "disposition",
     "root_entity", "root_key", "parent_entity", "parent_key", "chunk",
 )  # fmt: skip
+DUPLICATE = ("entity", "source_key", "columns")
 NULLED_REFERENCE = ("entity", "source_key", "target_column", "code", "hop", "value", "chunk")
 
 
@@ -146,6 +149,14 @@ class Ledger:
         if forecast is not None:
             self._do("set_forecast", json.dumps(forecast))
 
+    def mapping(self) -> str | None:
+        """The project file as the run's workers read it, without endpoints."""
+        text: str | None = self._rows("mapping")[0][0]
+        return text
+
+    def set_mapping(self, text: str) -> None:
+        self._do("set_mapping", text)
+
     def set_verification(self, result: dict[str, Any]) -> None:
         self.session.execute("update rowcall.run set verification = %s", [json.dumps(result)])
 
@@ -153,10 +164,20 @@ class Ledger:
         """Removes the schema; refuses (as an error of the server) where somebody else's objects depend on it."""
         for view in ("settlements", "migration_mappings", "quarantine", "own_xids"):
             self.session.execute(f"drop view rowcall.{view}")
-        tables = ("nulled_reference", "quarantined_row", "settlement", "chunk", "entity", "snapshot", "run")
+        tables = (
+            "taken_key",
+            "nulled_reference",
+            "duplicate",
+            "quarantined_row",
+            "settlement",
+            "chunk",
+            "entity",
+            "snapshot",
+            "run",
+        )
         for table in tables:
             self.session.execute(f"drop table rowcall.{table}")
-        for kind in ("outcome", "disposition", "run_state", "chunk_state"):
+        for kind in ("outcome", "disposition", "run_state", "chunk_state", "key_state"):
             self.session.execute(f"drop type rowcall.{kind}")
         self.session.execute("drop schema rowcall")
 
@@ -167,6 +188,15 @@ class Ledger:
             "add_entity", r.id, r.name, r.identity, r.source_table, r.target_table, r.id_column, r.impact, r.step,
             r.occupied, r.together,
         )  # fmt: skip
+        self.session.execute(self._of_partition("add_partition", r.id))
+
+    def _of_partition(self, name: str, entity: int) -> str:
+        return self._sql[name].format(partition=partition(entity), entity=entity)
+
+    def close(self, entity: int) -> None:
+        """Builds the indexes of an entity's lines, once all are in. Raises the driver's error (23505) where a key has two."""
+        self.session.execute(self._of_partition("close_chunk", entity))
+        self.session.execute(self._of_partition("close_key", entity))
 
     def entities(self) -> list[EntityRecord]:
         return [EntityRecord(*row) for row in self._rows("entities")]
@@ -209,10 +239,11 @@ class Ledger:
     def keep_subxids(self, entity_id: int, subxids: Sequence[int]) -> None:
         self._do("keep_subxids", list(subxids), entity_id)
 
-    def chunks(self) -> list[ChunkRecord]:
+    def chunks(self, only: int | None = None) -> list[ChunkRecord]:
+        """All chunks, or the one of this number."""
         return [
             ChunkRecord(i, e, Span(_key(lower), _key(upper), first, end, strays), state, epoch, snapshot)
-            for i, e, lower, upper, first, end, strays, state, epoch, snapshot in self._rows("chunks")
+            for i, e, lower, upper, first, end, strays, state, epoch, snapshot in self._rows("chunks", only, only)
         ]
 
     def whole(self, chunk: ChunkRecord) -> ChunkRecord:
@@ -220,6 +251,32 @@ class Ledger:
         if not chunk.span.strays:
             return chunk
         return replace(chunk, span=replace(chunk.span, without=self._rows("without", chunk.id)[0][0]))
+
+    def leased(self, number: int, epoch: int) -> tuple[ChunkRecord, Counts | None]:
+        """A chunk under this lease, with its sums where it is settled. Raises LedgerConflict where the lease is another's."""
+        found = self.chunks(number)
+        if not found or found[0].epoch != epoch:
+            raise LedgerConflict(f"chunk {number} was taken over by another run", hint="see `rowcall status`")
+        sums = self._rows("chunk_sums", number)
+        return found[0], Counts(sum(sums[0]), *sums[0]) if sums else None
+
+    def renew(self, number: int) -> int:
+        """A new lease on a chunk, unless it is settled; its lease then."""
+        self._do("renew", number)
+        return self.chunks(number)[0].epoch
+
+    @contextmanager
+    def holding(self, number: int, stopping: Callable[[], bool]) -> Iterator[None]:
+        """No other worker settles the chunk meanwhile. Raises Interrupted where the run stops before it is free."""
+        while not self._rows("hold_chunk", number)[0][0]:
+            if stopping():
+                raise Interrupted("interrupted")
+            time.sleep(0.2)
+        try:
+            yield
+        finally:
+            with suppress(DriverError):  # a session that is lost holds nothing
+                self._rows("release_chunk", number)
 
     def claim(self) -> None:
         self._do("claim")
@@ -242,11 +299,21 @@ class Ledger:
                 f"chunk {chunk.id} of {chunk.entity} was taken over by another run", hint="see `rowcall status`"
             )
 
+    def forget_duplicates(self, entity: int) -> None:
+        self._do("forget_duplicates", entity)
+
     def reopen(self, chunk: ChunkRecord) -> None:
         """Forgets a chunk's lines, so that its rows are judged again; the target rows are the caller's."""
         self._do("forget_nulled", chunk.id)
+        self._do("forget_quarantined", chunk.id)
         self._do("forget_chunk", chunk.id)
         self._do("reopen", chunk.id)
+
+    def quarantine_late(self, entity: int, chunk: int, keys: Sequence[str], cause: str) -> None:
+        """The lines and sums of settled rows of a chunk that are quarantined after all, in the caller's transaction."""
+        self._do("late_nulled", entity, list(keys))
+        self._do("late_lines", cause, entity, list(keys))
+        self._do("late_sums", len(keys), len(keys), chunk)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -255,6 +322,10 @@ class Ledger:
             EntitySums(n, impact, expected, counted, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
             for n, impact, expected, counted, m, q, x, o, s, read, chunks, done in self._rows("sums")
         ]
+
+    def rows_read(self, entity: str) -> int:
+        """Source rows of an entity's settled chunks."""
+        return int(self._rows("rows_read", entity)[0][0])
 
     def migrated(self, entity: int) -> int:
         return int(self._rows("migrated", entity)[0][0])
@@ -275,6 +346,11 @@ class Ledger:
     def quarantined_of(self, entity: str, key: str) -> tuple[Any, ...] | None:
         """(entity, key, rejections, disposition, root_entity, root_key, parent_entity, parent_key), or None."""
         return next(iter(self._rows("quarantined_of", entity, key)), None)
+
+
+def partition(entity: int) -> str:
+    """The table of an entity's lines, without its schema."""
+    return f"settlement_{entity}"
 
 
 def _said(span: Span) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from rowcall.rows import Reason
 
 Loc = tuple[str | int, ...]
+VARIABLES = {"source": "ROWCALL_SOURCE", "target": "ROWCALL_TARGET"}  # of the environment; they win over the file
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,9 @@ class Entity:
     cutoff: Cutoff | None = None
     impact: str = ""
     budget: Budget | None = None
+    load: str = (
+        "auto"  # "bulk" takes the target table's keys away for the load, "live" never; "auto": bulk where it is empty
+    )
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from queue import SimpleQueue
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TypeVar
 
-from rowcall.errors import Interrupted
-from rowcall.ledger.book import ChunkRecord
 from rowcall.move.fates import load_hops
-from rowcall.move.worker import Crew, Worker
+from rowcall.move.pools import Pool, WorkerLost
+from rowcall.move.worker import Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
 from rowcall.sql import qualified
 
+C = TypeVar("C")
 T = TypeVar("T")
 COUNTED = " (its number of rows)"  # instead of a table's content
 PATIENCE = 0.2  # seconds between looks at a Ctrl-C
@@ -35,42 +35,35 @@ class Stop:
 
 
 def over_chunks(
-    crew: Crew,
+    pool: Pool,
     stop: Stop,
-    chunks: Sequence[ChunkRecord],
-    work: Callable[[Worker, ChunkRecord], T],
-    done: Callable[[ChunkRecord, T], None],
+    chunks: Sequence[C],
+    work: Callable[[C], T],
+    done: Callable[[C, T], None],
+    again: Callable[[C], C] | None = None,
 ) -> None:
-    """Every chunk over the crew; `done` is called in this thread. The first failure, or Ctrl-C, ends all of them promptly:
-    a worker does its chunk from end to end by itself, so nobody waits on anybody's queue."""
-    idle: SimpleQueue[Worker] = SimpleQueue()
-    for worker in crew.workers:
-        idle.put(worker)
-
-    def task(chunk: ChunkRecord) -> T:
-        if stop():
-            raise Interrupted("interrupted")
-        worker = idle.get_nowait()  # as many workers as threads: there is always one
-        try:
-            return work(worker, chunk)
-        finally:
-            idle.put(worker)
-
-    with ThreadPoolExecutor(len(crew.workers)) as pool:
-        pending = {pool.submit(task, chunk): chunk for chunk in chunks}
-        try:
-            _collect(pending, done)
-        except BaseException:
-            stop.now()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _collect(pending: dict[Future[T], ChunkRecord], done: Callable[[ChunkRecord, T], None]) -> None:
-    while pending:
-        finished, _ = wait(pending, timeout=PATIENCE, return_when=FIRST_COMPLETED)
-        for future in finished:
-            done(pending.pop(future), future.result())
+    """The work on every chunk (or task of one) over the pool, never more in flight than it has room for; `done` is called
+    in this thread. The first failure, or Ctrl-C, ends all promptly: each chunk is done from end to end by one worker, so
+    nobody waits on anybody's queue. `again` says what to submit in place of a task whose worker was lost."""
+    waiting, pending = deque(chunks), dict[Future[T], C]()
+    try:
+        while waiting or pending:
+            pool.look()
+            while waiting and len(pending) < pool.room:
+                chunk = waiting.popleft()
+                pending[pool.submit(work, chunk)] = chunk
+            for future in wait(pending, PATIENCE, FIRST_COMPLETED).done:
+                chunk = pending.pop(future)
+                try:
+                    result = pool.result(future)
+                except WorkerLost:
+                    waiting.appendleft(again(chunk) if again else chunk)
+                else:
+                    done(chunk, result)
+    except BaseException:
+        stop.now()
+        pool.give_up()
+        raise
 
 
 class Tables:

@@ -13,6 +13,7 @@ from rowcall.ledger.book import ChunkRecord
 from rowcall.move.belt import Stop, Tables, over_chunks
 from rowcall.move.chunking import chunk_ranges, unbooked
 from rowcall.move.fates import create_fates
+from rowcall.move.pools import LocalPool
 from rowcall.move.prejudge import Prejudge
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Crew, Worker
@@ -39,6 +40,7 @@ class Forecast:
         self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress
     ) -> None:
         self.plan, self.crew, self.target, self.ledger = plan, crew, target, ledger
+        self.pool = LocalPool(len(crew.workers))
         self.stop, self.on_progress = stop, on_progress
         self.tables = Tables(plan, crew.workers[0])
         self.counts: dict[str, Counts] = {}
@@ -47,8 +49,9 @@ class Forecast:
         self._parents = {p for s in plan.steps for j in s.judges for p in j.parents}
 
     def __call__(self) -> None:
-        for step in self.plan.steps:
-            self._step(step)
+        with self.pool:
+            for step in self.plan.steps:
+                self._step(step)
 
     def _step(self, step: Step) -> None:
         duck, reader = self.crew.workers[0].duck, self.crew.workers[0].reader
@@ -81,15 +84,16 @@ class Forecast:
             self.counts[name] += counts
             meter.add(counts.source)
 
-        over_chunks(self.crew, self.stop, chunks, self._work(judge, keep), done)
+        over_chunks(self.pool, self.stop, chunks, self._work(judge, keep), done)
         meter.end()
 
-    def _work(self, judge: Judge, keep: bool) -> Callable[[Worker, ChunkRecord], Counts]:
-        def work(worker: Worker, chunk: ChunkRecord) -> Counts:
-            try:
-                return self._collect(worker, judge, chunk, keep, carefully=False)
-            except ComputationFailed:
-                return self._collect(worker, judge, chunk, keep, carefully=True)
+    def _work(self, judge: Judge, keep: bool) -> Callable[[ChunkRecord], Counts]:
+        def work(chunk: ChunkRecord) -> Counts:
+            with self.crew.lent() as worker:
+                try:
+                    return self._collect(worker, judge, chunk, keep, carefully=False)
+                except ComputationFailed:
+                    return self._collect(worker, judge, chunk, keep, carefully=True)
 
         return work
 

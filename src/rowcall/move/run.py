@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingOf
-from contextlib import closing, suppress
+from contextlib import closing
+from dataclasses import replace
 
-from rowcall.errors import BudgetExceeded
+from rowcall.errors import BudgetExceeded, ClusterFailed
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.ledger.keys import KeyBook
 from rowcall.mapping.model import Budget, Mapping
-from rowcall.move.assignment import assign
 from rowcall.move.belt import Stop, Tables, outside, over_chunks
+from rowcall.move.bulk import take_away
 from rowcall.move.chunking import chunk_ranges, unbooked
+from rowcall.move.duplicates import book_duplicates
 from rowcall.move.fates import load_from_ledger
+from rowcall.move.finish import Finish
 from rowcall.move.group import GroupSettler, Refused
+from rowcall.move.pools import Pool
 from rowcall.move.prejudge import Prejudge
 from rowcall.move.replan import Remains, plan_anew
-from rowcall.move.worker import Crew, Worker
+from rowcall.move.station import Station, Task, job_of
+from rowcall.move.worker import Crew
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
-from rowcall.postgres.errors import DriverError
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
-from rowcall.sql import qualified
+
+LOST_WORKERS = 5  # of one chunk, each after the cluster's own tries
 
 
 class Run:
@@ -35,6 +42,7 @@ class Run:
         plan: Plan,
         ledger: Ledger,
         crew: Crew,
+        pool: Pool,
         target: Reader,
         tables: Tables,
         snapshot: int,
@@ -42,19 +50,49 @@ class Run:
         on_progress: OnProgress,
         count: Callable[[str], int],
     ) -> None:
-        self.plan, self.ledger, self.crew, self.target = plan, ledger, crew, target
+        self.plan, self.ledger, self.crew, self.pool, self.target = plan, ledger, crew, pool, target
         self.snapshot, self.stop, self.on_progress = snapshot, stop, on_progress
         self.tables = tables
         self.entities: dict[str, EntityRecord] = {e.name: e for e in ledger.entities()}
         self.budget = BudgetWatch(plan, ledger, count)
+        self.keys = KeyBook(ledger.session)
+        self.job = job_of(plan, ledger, crew.servers.snapshot, snapshot)
+        self.settle = pool.settle or Station(plan, self.entities, crew, snapshot).settle
+        self.lost: Counter[int] = Counter()
 
     def __call__(self, only: frozenset[str] | None = None) -> None:
         """All steps, or those with one of the entities `only`."""
         self.plan_chunks()
         self.budget.add("", 0)
-        for step in self.plan.steps:
-            if only is None or only.intersection(step.group.entities):
-                self._step(step)
+        try:
+            self._steps([s for s in self.plan.steps if only is None or only.intersection(s.group.entities)])
+        finally:
+            self.pool.over(self.job)
+
+    def _steps(self, steps: Sequence[Step]) -> None:
+        self._take_keys(steps)
+        for step in steps:
+            self._step(step)
+        self._finish_others()
+
+    def _take_keys(self, steps: Sequence[Step]) -> None:
+        """Takes the keys of the tables away that are loaded in bulk, unless their load has begun."""
+        begun = {self.plan.judge(c.entity).entity.target for c in self.ledger.chunks() if c.state == "settled"}
+        away = {(t.key.table, t.key.name) for t in self.keys.missing()}
+        chosen = [k for load in self.plan.loads(steps) if load.table not in begun for k in load.taken]
+        take_away(self.ledger.session, [k for k in chosen if (k.table, k.name) not in away])
+
+    def _finish_others(self) -> None:
+        """Puts back what an earlier command took away for steps that this one has no part in."""
+        tables = {t.key.table for t in self.keys.missing()}
+        if left := [record for record in self.entities.values() if record.target_table in tables]:
+            self._finish(left)
+
+    def _finish(self, records: Sequence[EntityRecord]) -> None:
+        sessions = [worker.session for worker in self.crew.workers]
+        late = Finish(self.plan, self.crew.workers[0].reader, sessions, records)(self.keys.missing())
+        for entity, rows in late.items():
+            self.budget.add(entity, rows)
 
     def plan_chunks(self) -> None:
         """Chunks for every entity. A resumed run finds its ranges of keys again; what is left of ranges of pages is planned
@@ -84,11 +122,15 @@ class Run:
     def _step(self, step: Step) -> None:
         chunks = [c for c in self.ledger.chunks() if c.entity in step.group.entities]
         todo = [c for c in chunks if c.state == "planned"]
-        if not todo:
-            return
+        if todo:
+            self._settle_chunks(step, chunks, todo)
+        self._finish([self.entities[name] for name in step.group.entities])
+
+    def _settle_chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
         self.tables.load_hops(step)
         self.ledger.set_digests(self.snapshot, self.tables.digests)
-        self._load_parents(step)
+        if step.prejudged or not self.away:
+            self._load_parents(step)
         if step.group.cyclic:
             self._group(step, chunks, todo)
         else:
@@ -96,24 +138,36 @@ class Run:
         for judge in step.judges:
             self.ledger.expect_read(judge.entity.name)
         self.budget.add("", 0)
-        # Fresh statistics: without them the next reader of these tables may be given a nested loop.
-        for table in ("rowcall.settlement", "rowcall.quarantined_row", *(j.entity.target for j in step.judges)):
-            with suppress(DriverError):  # whoever holds a lock on it, or forbids it, need not stop the run
-                self.ledger.session.execute(f"analyze (skip_locked) {qualified(table)}")
 
     def _chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
+        judge = step.judges[0]
         if step.prejudged:
             self._prejudge(step, chunks, {})
-        else:
+            if self.away:
+                book_duplicates(self.ledger, self.crew.workers[0].duck, judge, self.entities[judge.entity.name].id)
+        elif not self.away:
             self.tables.build_routes(step)
-        judge = step.judges[0]
         meter = self._meter(judge, todo)
-        over_chunks(self.crew, self.stop, todo, self._settle(judge), lambda _, counts: self._done(judge, meter, counts))
+        tasks = [Task(self.job, c.entity, c.id, c.epoch) for c in todo]
+        over_chunks(
+            self.pool, self.stop, tasks, self.settle, lambda _, counts: self._done(judge, meter, counts), self._again
+        )
         meter.end()
 
-    def _settle(self, judge: Judge) -> Callable[[Worker, ChunkRecord], Counts]:
-        work = assign(self.plan, self.entities[judge.entity.name])
-        return lambda worker, chunk: worker.settle(work, chunk, self.snapshot)
+    @property
+    def away(self) -> bool:
+        """Whether other machines settle the chunks."""
+        return self.pool.settle is not None
+
+    def _again(self, task: Task) -> Task:
+        """The task of a lost worker, for another one. Under a new lease: the lost one may live on, unseen."""
+        self.lost[task.chunk] += 1
+        if self.lost[task.chunk] > LOST_WORKERS:
+            raise ClusterFailed(
+                f"chunk {task.chunk} of {task.entity} has lost its workers {LOST_WORKERS} times",
+                hint="see the logs of the cluster's workers (out of memory?), then run again: every settled chunk is kept",
+            )
+        return replace(task, epoch=self.ledger.renew(task.chunk))
 
     def _done(self, judge: Judge, meter: Meter, counts: Counts) -> None:
         meter.add(counts.source)
@@ -153,7 +207,7 @@ class Run:
     def _meter(self, judge: Judge, todo: Sequence[ChunkRecord]) -> Meter:
         name = judge.entity.name
         record = self.entities[name]
-        done = next((s.rows_read for s in self.ledger.sums() if s.name == name), 0) if todo else 0
+        done = self.ledger.rows_read(name) if todo else 0
         return Meter(self.on_progress, "run", name, record.rows_expected or 0, done, counted=record.rows_counted)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from rowcall.errors import Interrupted, TargetRefused
@@ -24,13 +26,14 @@ from rowcall.rows import Counts
 from rowcall.schema import Type
 from rowcall.workspace import Workspace
 
-LOCK_PATIENCE = "30s"  # for locks of the target's users
-TRIES = 4  # of a chunk that met a deadlock or serialization failure
+LOCK_PATIENCE = "10s"  # for locks of the target's users: whoever waits longer holds up those behind
+LIVE_STATEMENT = "15min"  # the longest that a COPY of a chunk may hold its locks in a table that is in use
+TRIES = 4  # of a chunk that met a deadlock, a serialization failure or a lock of others
 Done = TypeVar("Done")
 
 
 def persistently(attempt: Callable[[], Done]) -> Done:
-    """Makes an attempt; again where a deadlock or a serialization failure ended it."""
+    """Makes an attempt; again where a deadlock, a serialization failure or a lock of others ended it."""
     for number in range(1, TRIES):
         try:
             return attempt()
@@ -123,6 +126,8 @@ class Worker:
             with self.session.transaction():
                 # A deferred check would fail at COMMIT, where no row can be named any more.
                 self.session.execute("set constraints all immediate")
+                if work.live:
+                    self.session.execute(f"set local statement_timeout = '{LIVE_STATEMENT}'")
                 write(chapter)
                 chapter.write(self.session, self.reader)
                 if work.table.triggers and not all_arrived(self.session, work, chunk.id):
@@ -150,16 +155,39 @@ class Worker:
 
 
 class Crew:
-    """The workers of a run, all opened before the first one reads: nobody who queues up for a lock can part them."""
+    """Workers to lend, one for each thread that settles. Those of a run at home are all opened before the first one reads:
+    nobody who queues up for a lock can part them."""
 
     def __init__(self, size: int, servers: Servers, workspace: Workspace, stopping: Callable[[], bool]) -> None:
+        self.servers, self.workspace, self.stopping = servers, workspace, stopping
         self.workers: list[Worker] = []
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
         try:
             for _ in range(size):
-                self.workers.append(Worker(servers, workspace, stopping))
+                self._idle.put(self._open())
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> Worker:
+        worker = Worker(self.servers, self.workspace, self.stopping)
+        self.workers.append(worker)
+        return worker
+
+    @contextmanager
+    def lent(self) -> Iterator[Worker]:
+        """A worker to oneself; one more where all are at work. After a failure it goes: nobody knows what its sessions hold."""
+        try:
+            worker = self._idle.get_nowait()
+        except Empty:
+            worker = self._open()
+        try:
+            yield worker
+        except BaseException:
+            self.workers.remove(worker)
+            worker.close()
+            raise
+        self._idle.put(worker)
 
     def close(self) -> None:
         for worker in self.workers:
