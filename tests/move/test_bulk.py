@@ -17,6 +17,7 @@ from conftest import MakeProject, Project, set_chunk_rows
 
 from rowcall.errors import TargetRefused
 from rowcall.ledger import KeyBook
+from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
 from rowcall.progress import Progress
 
@@ -336,3 +337,19 @@ def test_a_row_of_others_stays_and_ours_is_quarantined(
     assert project.run(on_progress=meddle).complete
     assert project.fates("item")["399"] == "refused_by_target"
     assert project.target.value("select count(*) from item where name = 'N399'") == 1
+
+
+def test_a_table_at_which_others_work_stops_the_run_before_anything_is_done(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, dump: Dump
+) -> None:
+    monkeypatch.setattr("rowcall.move.bulk.LOCK_PATIENCE", "50ms")
+    project = made(make_project)
+    before = dump(project)
+    with connect(project.target_dsn, "target") as vacuum, vacuum.transaction():
+        vacuum.execute("lock table item in share update exclusive mode")
+        with pytest.raises(TargetRefused, match="exclusive lock") as caught:
+            project.run()
+    assert "load: live" in caught.value.hint
+    assert dump(project) == before
+    assert project.run().complete
+    assert dump(project) == before
