@@ -3,13 +3,17 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test soak lint clean
 
 demo: $(STAMP)
 	$(BIN)/rowcall demo rowcall-demo
 
 test: $(STAMP) lint
 	$(BIN)/pytest
+
+# Long runs of random kills: not part of CI.
+soak: $(STAMP)
+	$(BIN)/pytest -m soak --timeout 3600
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests

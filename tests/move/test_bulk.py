@@ -78,7 +78,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from rowcall.migration import Migration
-from rowcall.move.belt import chunk_ranges
+from rowcall.move.chunking import chunk_ranges
 chunk_ranges.__defaults__ = (400,)
 migration = Migration.open(Path(sys.argv[1]))
 migration.undo() if sys.argv[2:] == ["undo"] else migration.run()
@@ -267,7 +267,7 @@ def test_rows_that_a_key_does_not_take_are_quarantined_with_their_children(
     project.write(
         "item: {from: item, columns: {n: n, name: name}}\n"
         "child: {from: child, references: {item_id: {to: item, path: item_id}}}",
-        f"load: {load}",
+        f"load: {load}\nworkers: 1",
     )
     result = project.foreseen_run(matched=False)
     assert {k for k, fate in project.fates("item").items() if fate == "refused_by_target"} == guilty
