@@ -18,12 +18,13 @@ from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, 
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
 from rowcall.mapping import peek, without_endpoints
 from rowcall.move.belt import Stop, Tables
+from rowcall.move.budget import over_budget
 from rowcall.move.forecast import Forecast
-from rowcall.move.pools import LocalPool, Pool
+from rowcall.move.pools import LocalPool
 from rowcall.move.resume import Resume
-from rowcall.move.run import Run, over_budget
+from rowcall.move.run import Hands, Run
 from rowcall.move.takeback import take_back_all
-from rowcall.move.worker import Crew
+from rowcall.move.worker import Worker
 from rowcall.plan.plan import Plan, foreseen_notes, needed
 from rowcall.postgres.catalog import read_schema
 from rowcall.postgres.errors import DriverError
@@ -38,6 +39,7 @@ from rowcall.version import __version__
 from rowcall.workspace import DuckError, is_interrupt
 
 FILE = "rowcall.yaml"
+BUILDERS = 2  # sessions that put a step's keys back
 Notify = Callable[[str], None]
 
 
@@ -151,10 +153,12 @@ class Migration:
                 with _interrupted_unless_done(desk.ledger):
                     if cluster:
                         desk.ledger.set_mapping(without_endpoints(self.file))
-                    crew = desk.crew(snapshot, stop, 1 if cluster else 0)
+                    lead, builders = desk.crew(snapshot, stop, 1), desk.crew(snapshot, stop, BUILDERS)
+                    crew = lead if cluster else desk.crew(snapshot, stop)
                     pool = cluster or desk.stack.enter_context(LocalPool(len(crew.workers)))
-                    self._settle(desk, snapshot, crew, pool, stop, on_progress, only)
-                    self._gate(desk, snapshot, crew, only)
+                    hands = Hands(lead.workers[0], builders, crew, pool)
+                    self._settle(desk, snapshot, hands, stop, on_progress, only)
+                    self._gate(desk, snapshot, hands.lead, only)
                 return self._result(desk, only, started)
 
     def _open_ledger(self, desk: Desk) -> bool:
@@ -178,7 +182,6 @@ class Migration:
             )
         if run.state == "complete":
             return True
-        desk.ledger.claim()  # before anything is looked at: a worker elsewhere may still be at an earlier command's chunk
         desk.ledger.set_forecast(found)
         desk.ledger.set_state("running")
         return False
@@ -194,28 +197,27 @@ class Migration:
         self,
         desk: Desk,
         snapshot: SourceSnapshot,
-        crew: Crew,
-        pool: Pool,
+        hands: Hands,
         stop: Stop,
         on_progress: OnProgress,
         only: frozenset[str] | None,
     ) -> None:
         target = desk.reader("target")
-        tables = Tables(desk.plan, crew.workers[0])
-        desk.ledger.claim()  # nobody of an earlier run settles any more
-        resume = Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)
+        tables = Tables(desk.plan, hands.lead)
+        desk.ledger.claim()  # nobody of an earlier run settles any more, not even a worker on another machine
+        resume = Resume(desk.plan, desk.ledger, hands.lead.reader, target, tables)
         number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
         if moved := resume.moved():
             told = f"{moved.told()}: {len(moved.chunks)} settled chunks are judged again"
             self.notify(told)
             desk.ledger.note_snapshot(number, told)
             resume.take_back(moved)
-        Run(desk.plan, desk.ledger, crew, pool, target, tables, number, stop, on_progress, snapshot.count)(only)
+        Run(desk.plan, desk.ledger, hands, target, tables, number, stop, on_progress, snapshot.count)(only)
 
-    def _gate(self, desk: Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
+    def _gate(self, desk: Desk, snapshot: SourceSnapshot, lead: Worker, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
         # By a reader that has its locks already: a new one could not get past somebody who waits for an exclusive lock.
-        accounts = check_accounts(desk.scope(snapshot, only, crew.workers[0].reader), target_ids=False)
+        accounts = check_accounts(desk.scope(snapshot, only, lead.reader), target_ids=False)
         if wrong := [a for a in accounts if not a.ok]:
             told = "; ".join(
                 f"{a.entity}: {a.missing_lines} keys without a line, {a.surplus_lines} lines without a key, "

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import dask
 import pytest
 from conftest import MakeProject, set_chunk_rows
 
-from cluster.world import TABLES, at_home, killing, lab, world
+from cluster.world import TABLES, at_home, certified, killing, lab, world
 
 
 def test_a_cluster_ends_as_this_machine_would(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS, whose certificates are where Dask's own settings say."""
     set_chunk_rows(monkeypatch, 500)
     project = world(make_project, 600, 1500, 6000)
     expected = at_home(make_project, project)
-    with lab(project, threads=2) as there:
+    tls = certified(project.folder)
+    with lab(project, threads=2, settings=tls) as there, dask.config.set(tls):
+        assert there.address.startswith("tls://" if tls else "tcp://")
         result = project.run(executor="dask", scheduler=there.address)
     assert result.complete
     assert project.state(TABLES) == expected

@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def at_home(make_project: MakeProject, project: Project) -> str:
 class Lab:
     """A scheduler and two workers, each a process of its own; who is killed comes back."""
 
-    def __init__(self, folder: Path, threads: int, environment: dict[str, str]) -> None:
-        self.file, self.threads = folder / "scheduler.json", threads
+    def __init__(self, folder: Path, threads: int, environment: dict[str, str], words: Sequence[str]) -> None:
+        self.file, self.threads, self.words = folder / "scheduler.json", threads, words
         self.environment = {k: v for k, v in os.environ.items() if k not in VARIABLES.values()} | environment
         self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
@@ -83,7 +84,7 @@ class Lab:
 
     def _start(self, what: str, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", str(self.file), *words],
+            [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", str(self.file), *words, *self.words],
             env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.file.parent,
         )  # fmt: skip
 
@@ -141,11 +142,38 @@ def _lines(session: Session) -> int:
     return int(session.value("select count(*) from rowcall.settlement"))
 
 
+def certified(folder: Path) -> dict[str, str]:
+    """Settings of Dask's under which everybody bears one new certificate; {} where there is no openssl."""
+    if not shutil.which("openssl"):
+        return {}
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    words = [
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=lab",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    command = ["openssl", "req", *words, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    roles = ("client", "scheduler", "worker")
+    own = {f"{role}.{what}": str(file) for role in roles for what, file in (("key", key), ("cert", certificate))}
+    return {f"distributed.comm.tls.{name}": value for name, value in {"ca-file": str(certificate), **own}.items()}
+
+
 @contextmanager
-def lab(project: Project, threads: int = 1, **variables: str) -> Iterator[Lab]:
-    """Workers that have the project's DSNs in their environment; `variables` are set beside them."""
+def lab(project: Project, threads: int = 1, settings: Mapping[str, str] | None = None) -> Iterator[Lab]:
+    """Workers that have the project's DSNs in their environment. With Dask's settings for TLS they speak nothing else."""
     dsns = {VARIABLES["source"]: project.source_dsn, VARIABLES["target"]: project.target_dsn}
-    there = Lab(project.folder, threads, dsns | variables)
+    variables = {
+        f"DASK_{name.replace('.', '__').replace('-', '_').upper()}": value for name, value in (settings or {}).items()
+    }
+    there = Lab(project.folder, threads, dsns | variables, ["--protocol", "tls"] if settings else [])
     try:
         yield there
     finally:

@@ -5,9 +5,10 @@ The extra `rowcall[dask]` brings the library; whoever runs at home needs none of
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 T = TypeVar("T")
-CONNECTING = 15.0  # seconds to wait for the scheduler
+CONNECTING = 10.0  # seconds to wait for the scheduler
 ARRIVING = 60.0  # seconds to wait for a first worker, or for another one when all are gone
 LOOK = 2.0  # seconds between looks at the cluster
 Notify = Callable[[str], None]
@@ -57,6 +58,8 @@ def _client(scheduler: str) -> Client:
             "`--executor dask` needs Dask, which is not installed", hint="pip install 'rowcall[dask]'"
         ) from None
     try:
+        with ThreadPoolExecutor(1) as thread:  # who calls may be inside an event loop, as in a notebook
+            thread.submit(asyncio.run, _knock(scheduler)).result()
         return Client(scheduler, timeout=CONNECTING, set_as_default=False)
     except OSError:
         raise ClusterFailed(
@@ -68,6 +71,17 @@ def _client(scheduler: str) -> Client:
             f"{scheduler} cannot be used as a scheduler's address",
             hint="write tcp://HOST:PORT or tls://HOST:PORT; tls needs distributed.comm.tls in Dask's configuration",
         ) from None
+
+
+async def _knock(scheduler: str) -> None:
+    """Whether somebody answers: a Client that cannot connect would hang in its own end, and log a traceback."""
+    from dask import config
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    if not config.get("distributed.client.security-loader"):
+        comm = await connect(scheduler, timeout=CONNECTING, **Security().get_connection_args("client"))
+        await comm.close()
 
 
 class Cluster:
@@ -94,7 +108,10 @@ class Cluster:
             self.look()
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
-        future: Future[T] = self.executor.submit(work, *arguments)
+        try:
+            future: Future[T] = self.executor.submit(work, *arguments)
+        except Exception:  # a client that has lost its scheduler says so in many ways
+            raise _lost() from None
         return future
 
     def result(self, future: Future[T]) -> T:
@@ -122,7 +139,7 @@ class Cluster:
         if self.threads:
             self._seen = now
         elif self.client.status not in ("running", "connecting"):
-            raise ClusterFailed("the connection to the scheduler is lost", hint=_GO_ON)
+            raise _lost()
         elif now - self._seen > ARRIVING:
             raise ClusterFailed("the cluster has no workers", hint=f"start some with `dask worker`; {_GO_ON}")
 
@@ -144,3 +161,7 @@ class Cluster:
 
 
 _GO_ON = "see the cluster, then run again: every settled chunk is kept"
+
+
+def _lost() -> ClusterFailed:
+    return ClusterFailed("the connection to the scheduler is lost", hint=_GO_ON)

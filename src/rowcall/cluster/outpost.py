@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rowcall.errors import ClusterFailed, LedgerConflict, RowcallError, UsageError
+from rowcall.errors import ClusterFailed, Interrupted, LedgerConflict, RowcallError, UsageError
 from rowcall.ledger import Ledger
 from rowcall.mapping.model import VARIABLES, Endpoint
 from rowcall.move.belt import Stop, Tables, outside
@@ -42,15 +42,28 @@ _lock = threading.Lock()
 
 def settle(task: Task) -> Counts:
     """What a cluster runs: one task, in this process. Only typed errors leave it, for whatever leaves is logged."""
+    outcome = _outcome(task)
+    if isinstance(outcome, RowcallError):
+        raise outcome
+    return outcome
+
+
+def _outcome(task: Task) -> Counts | RowcallError:
+    error: RowcallError
     try:
         with _at(task.job) as outpost:
             return outpost.settle(task)
-    except RowcallError:
-        raise
-    except DriverError as error:
-        raise stopped(error, "target", "a statement of rowcall") from None
-    except Exception as error:
-        raise _unforeseen(error) from None
+    except Interrupted:  # not by who waits for the answer
+        error = LedgerConflict("a worker found the run at its end, or its ledger gone", hint="see `rowcall status`")
+    except RowcallError as typed:
+        error = typed
+    except DriverError as refused:
+        error = stopped(refused, "target", "a statement of rowcall")
+    except Exception as unforeseen:
+        error = _unforeseen(unforeseen)
+    # Alone: Dask pickles what an error came from, too, and a driver's message quotes the row.
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    return error
 
 
 def leave(job: Job) -> None:
@@ -115,8 +128,12 @@ class Outpost:
         name = f"step {step.number}"
         if name in self._loaded:
             return
-        with self.crew.lent() as worker:
-            self._load_step(step, worker)
+        try:
+            with self.crew.lent() as worker:
+                self._load_step(step, worker)
+        except BaseException:
+            self.end()  # nobody knows what is loaded now
+            raise
         self._loaded.add(name)
 
     def _load_step(self, step: Step, worker: Worker) -> None:
@@ -227,8 +244,10 @@ def _plan(job: Job, dsns: Dsns, target: Session, ledger: Ledger, folder: Path) -
     """Compiled from the ledger's mapping, inside the run's snapshot: the same in every process, whenever it begins."""
     file = folder / "rowcall.yaml"
     file.write_text(ledger.mapping() or "", encoding="utf-8")
-    with connect(dsns.source, "source", search_path=job.source.schema) as source:
+    with connect(dsns.source, "source", search_path=job.source.schema) as source, target.transaction():
         joined(source, job.snapshot)
+        # What the run takes away from the target and what it put back already must be read at one moment.
+        target.execute("set transaction isolation level repeatable read")
         mapping, knowledge = survey(file, source, target, (job.source.schema, job.target.schema), ledger)
     if mapping.fingerprint != job.fingerprint:
         raise UsageError(

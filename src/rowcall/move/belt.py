@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
@@ -34,36 +34,64 @@ class Stop:
         self._event.set()
 
 
+class Flow(Generic[C, T]):
+    """Work on chunks (or tasks of them) over a pool, never more in flight than it has room for; `done` is called in the
+    thread that takes turns. Each chunk is done from end to end by one worker, so nobody waits on anybody's queue. `again`
+    says what to submit in place of a task whose worker was lost."""
+
+    def __init__(
+        self, pool: Pool, stop: Stop, work: Callable[[C], T], done: Callable[[C, T], None],
+        again: Callable[[C], C] = lambda chunk: chunk,
+    ) -> None:  # fmt: skip
+        self.pool, self.stop, self.work, self.done, self.again = pool, stop, work, done, again
+        self.waiting: deque[C] = deque()
+        self.pending: dict[Future[T], C] = {}
+
+    def __enter__(self) -> Flow[C, T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """The first failure, or Ctrl-C, ends all promptly."""
+        if kind is not None:
+            self.stop.now()
+            self.pool.give_up()
+
+    def __bool__(self) -> bool:
+        return bool(self.waiting or self.pending)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether the pool has room for more than what waits."""
+        return len(self.waiting) + len(self.pending) < self.pool.room
+
+    def turn(self, others: Iterable[Future[Any]] = ()) -> None:
+        """Submits what there is room for, and takes in what is done; waits a moment for that, or for one of the others."""
+        self.pool.look()
+        while self.waiting and len(self.pending) < self.pool.room:
+            chunk = self.waiting.popleft()
+            self.pending[self.pool.submit(self.work, chunk)] = chunk
+        for future in wait([*self.pending, *others], PATIENCE, FIRST_COMPLETED).done:
+            if future in self.pending:
+                self._take_in(future)
+
+    def _take_in(self, future: Future[T]) -> None:
+        chunk = self.pending.pop(future)
+        try:
+            result = self.pool.result(future)
+        except WorkerLost:
+            self.waiting.appendleft(self.again(chunk))
+        else:
+            self.done(chunk, result)
+
+
 def over_chunks(
-    pool: Pool,
-    stop: Stop,
-    chunks: Sequence[C],
-    work: Callable[[C], T],
-    done: Callable[[C, T], None],
-    again: Callable[[C], C] | None = None,
+    pool: Pool, stop: Stop, chunks: Sequence[C], work: Callable[[C], T], done: Callable[[C, T], None]
 ) -> None:
-    """The work on every chunk (or task of one) over the pool, never more in flight than it has room for; `done` is called
-    in this thread. The first failure, or Ctrl-C, ends all promptly: each chunk is done from end to end by one worker, so
-    nobody waits on anybody's queue. `again` says what to submit in place of a task whose worker was lost."""
-    waiting, pending = deque(chunks), dict[Future[T], C]()
-    try:
-        while waiting or pending:
-            pool.look()
-            while waiting and len(pending) < pool.room:
-                chunk = waiting.popleft()
-                pending[pool.submit(work, chunk)] = chunk
-            for future in wait(pending, PATIENCE, FIRST_COMPLETED).done:
-                chunk = pending.pop(future)
-                try:
-                    result = pool.result(future)
-                except WorkerLost:
-                    waiting.appendleft(again(chunk) if again else chunk)
-                else:
-                    done(chunk, result)
-    except BaseException:
-        stop.now()
-        pool.give_up()
-        raise
+    """The work on every chunk over the pool."""
+    with Flow(pool, stop, work, done) as flow:
+        flow.waiting.extend(chunks)
+        while flow:
+            flow.turn()
 
 
 class Tables:

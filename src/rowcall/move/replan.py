@@ -62,6 +62,7 @@ def plan_anew(record: EntityRecord, ledger: Ledger, remains: Remains, number: in
             number = ledger.add_chunks(record.id, number, [span])
         if dropped and number == first:  # an entity has a chunk even if all of its rows are gone
             number = ledger.add_chunks(record.id, number, [Span(first_page=0, end_page=0)])
-        ledger.keep_subxids(record.id, subxids)
+        if subxids:
+            ledger.keep_subxids(record.id, subxids)
         ledger.expect(record.name, remains.rows)
     return number

@@ -133,6 +133,19 @@ def make_plan(mapping: Mapping, knowledge: Knowledge) -> Plan:
     return Plan(mapping, tuple(steps), hops, knowledge)
 
 
+def needs(plan: Plan, step: Step) -> frozenset[int]:
+    """The numbers of the steps that must be finished before this one begins: those of its parents, of earlier entities in its
+    own tables, and of the tables to which its tables' foreign keys refer."""
+    own = {j.entity.target for j in step.judges}
+    tables = own | {key.table for name in own for key in plan.knowledge.target.tables[name].foreign_keys}
+    wanted = {p for j in step.judges for p in j.parents}
+    return frozenset(
+        s.number
+        for s in plan.steps
+        if s.number < step.number and any(j.entity.name in wanted or j.entity.target in tables for j in s.judges)
+    )
+
+
 def needed(plan: Plan, entities: Sequence[str]) -> frozenset[str] | None:
     """These entities, the parents that they need and the members of their groups; None for all."""
     if not entities:
