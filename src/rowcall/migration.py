@@ -227,7 +227,7 @@ class Migration:
             raise NotConserved(f"the sums do not close: {told}", hint="see `rowcall verify`; the run is not complete")
         for a in accounts:  # the source may have moved since its rows were counted first
             desk.ledger.expect(a.entity, a.source)
-        complete = all(e.chunks_settled == e.chunks and e.chunks for e in desk.ledger.sums())
+        complete = desk.ledger.settled()
         desk.ledger.set_state("complete" if complete else "interrupted")
 
     def _result(self, desk: Desk, only: frozenset[str] | None, started: float) -> RunResult:

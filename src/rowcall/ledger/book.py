@@ -327,6 +327,10 @@ class Ledger:
         """Source rows of an entity's settled chunks."""
         return int(self._rows("rows_read", entity)[0][0])
 
+    def settled(self) -> bool:
+        """Whether every entity has chunks, and all of them are settled."""
+        return bool(self._rows("settled")[0][0])
+
     def migrated(self, entity: int) -> int:
         return int(self._rows("migrated", entity)[0][0])
 

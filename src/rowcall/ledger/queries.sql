@@ -165,6 +165,10 @@ group by e.id order by e.step, e.id;
 -- name: rows_read
 select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c join rowcall.entity e on e.id = c.entity where e.name = %s;
 
+-- name: settled
+select not exists (
+    select from rowcall.entity e left join rowcall.chunk c on c.entity = e.id where c.state is distinct from 'settled');
+
 -- name: excluded
 select e.name, s.cause, count(*) from rowcall.settlement s join rowcall.entity e on e.id = s.entity
 where s.outcome = 'excluded' group by e.name, s.cause order by 1, 2;

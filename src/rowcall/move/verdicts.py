@@ -43,8 +43,9 @@ class Rejected:
 class Verdicts:
     """The judge's answer for one batch; columns as the compiled query names them."""
 
-    def __init__(self, judge: Judge, table: Any) -> None:
-        self.judge, self.table = judge, table
+    def __init__(self, judge: Judge, table: Any, sound: Any | None = None) -> None:
+        """`sound`: those of the table's rows that are not rejected, where they are at hand."""
+        self.judge, self.table, self._sound = judge, table, sound
 
     @cached_property
     def _excluded(self) -> Any:
@@ -63,6 +64,8 @@ class Verdicts:
     @cached_property
     def accepted(self) -> Any:
         """The rows to write, as one chunk a column."""
+        if self._sound is not None and self._sound["excluded"].null_count == self._sound.num_rows:
+            return self._sound
         return self.table.filter(pc.invert(pc.or_(self._excluded, self._rejected))).combine_chunks()
 
     @cached_property
@@ -140,13 +143,15 @@ def judge_batch(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker
             names.append(f"ask {question.alias}")
             duck.register(names[-1], _asked(question, duck, asker))
         quick = duck.sql(judge.quick_sql).to_arrow_table()
-        sound = quick.filter(pc.invert(quick["rejected"])).drop_columns(["rejected"])
+        sound = quick.filter(pc.invert(quick["rejected"])).drop_columns(["rejected"]).combine_chunks()
         # All that is wrong with a row is told in a second look, at the rejected ones alone.
         duck.register("n", batch.filter(pc.is_in(batch["k"], quick.filter(quick["rejected"])["k"])))
-        rejected = duck.sql(f"select * from ({judge.sql}) where findings is not null").to_arrow_table()
+        rejected = duck.sql(judge.sql).to_arrow_table()
+        rejected = rejected.filter(pc.is_valid(rejected["findings"]))  # a sound row may have the key of a rejected one
         at = rejected.schema.get_field_index("findings")
         nothing = pa.nulls(sound.num_rows, rejected.schema.field(at).type)
-        return Verdicts(judge, pa.concat_tables([sound.add_column(at, "findings", nothing), rejected]))
+        sound = sound.add_column(at, "findings", nothing)
+        return Verdicts(judge, pa.concat_tables([sound, rejected]), sound)
     finally:
         for name in names:
             duck.unregister(name)
