@@ -92,7 +92,7 @@ class Worker:
         for batch in batches(self.reader, judge, chunk.span.within(judge.key)):
             if self.stopping():
                 raise Interrupted("interrupted")
-            yield judge_batch(judge, batch, self.duck, self.ask)
+            yield from judge_batch(judge, batch, self.duck, self.ask)
 
     # -- settling ---------------------------------------------------------------------------------------------------
 
