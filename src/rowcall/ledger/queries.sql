@@ -150,17 +150,17 @@ update rowcall.chunk set rows_migrated = rows_migrated - %s, rows_quarantined = 
 
 -- name: sums
 -- Counts come from the ledger's lines, never from counters.
+with lines as materialized (select entity, outcome, count(*) as rows from rowcall.settlement group by entity, outcome)
 select e.name, e.impact, e.rows_expected, e.rows_counted,
-       count(s.*) filter (where s.outcome = 'migrated'),
-       count(s.*) filter (where s.outcome = 'quarantined'),
-       count(s.*) filter (where s.outcome = 'excluded'),
+       coalesce((select rows from lines l where l.entity = e.id and l.outcome = 'migrated'), 0),
+       coalesce((select rows from lines l where l.entity = e.id and l.outcome = 'quarantined'), 0),
+       coalesce((select rows from lines l where l.entity = e.id and l.outcome = 'excluded'), 0),
        (select count(*) from rowcall.quarantined_row q where q.entity = e.id and q.disposition = 'open'),
        (select coalesce(sum(c.seconds), 0) from rowcall.chunk c where c.entity = e.id),
        (select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c where c.entity = e.id and c.state = 'settled'),
        (select count(*) from rowcall.chunk c where c.entity = e.id),
        (select count(*) from rowcall.chunk c where c.entity = e.id and c.state = 'settled')
-from rowcall.entity e left join rowcall.settlement s on s.entity = e.id
-group by e.id order by e.step, e.id;
+from rowcall.entity e order by e.step, e.id;
 
 -- name: rows_read
 select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c join rowcall.entity e on e.id = c.entity where e.name = %s;

@@ -80,10 +80,7 @@ class Finish:
     def __call__(self, missing: Sequence[TakenKey]) -> dict[str, int]:
         """Puts back what is missing of keys on these entities' tables."""
         put_back(self.sessions, [t for t in missing if t.key.table in self.tables], self._heal, self._close)
-        for table in (*self.tables, *(f"rowcall.{partition(r.id)}" for r in self.records), "rowcall.quarantined_row"):
-            # Without statistics the next reader may be given a nested loop; whoever holds a lock need not stop the run.
-            with suppress(DriverError):
-                self.sessions[0].execute(f"analyze (skip_locked) {qualified(table)}")
+        _analyze(self.sessions[0], *self.tables)
         return self.late
 
     def _close(self, session: Session) -> None:
@@ -101,6 +98,7 @@ class Finish:
             with session.transaction():
                 session.execute(f"set local maintenance_work_mem = '{SORT_MEMORY}'")
                 Ledger(session).close(record.id)
+            _analyze(session, f"rowcall.{partition(record.id)}", "rowcall.quarantined_row")
         except DriverError as error:
             if error.sqlstate == "23505":
                 raise key_twice(record.source_table) from None
@@ -112,3 +110,10 @@ class Finish:
         rows = Latecomers(session, self.reader, assign(self.plan, record), record).quarantine(key, refusal)
         self.late[record.name] += rows
         return rows
+
+
+def _analyze(session: Session, *tables: str) -> None:
+    """Without statistics the next reader may be given a nested loop; whoever holds a lock need not stop the run."""
+    for table in tables:
+        with suppress(DriverError):
+            session.execute(f"analyze (skip_locked) {qualified(table)}")

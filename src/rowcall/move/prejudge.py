@@ -17,7 +17,8 @@ from rowcall.move.duplicates import create_duplicates
 from rowcall.move.fates import create_fates, load_hopeful
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Worker
-from rowcall.plan.judge import Judge, duplicates_table, uuid5_sql
+from rowcall.plan.ids import uuid5_sql
+from rowcall.plan.judge import Judge, duplicates_table
 from rowcall.plan.keys import bare, need_column
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan, Step

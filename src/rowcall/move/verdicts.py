@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowcall.move import encode
+from rowcall.move.ids import uuid5s
 from rowcall.plan.judge import Judge, asked_name, out_name
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
@@ -138,14 +139,14 @@ def judge_batch(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker
 
     `duck` is the caller's own cursor: registered names are private to it.
     """
-    sound = _judged(judge.quick_sql, batch, duck)
+    sound = _with_ids(judge, _judged(judge.quick_sql, batch, duck))
     rest = batch.filter(pc.invert(pc.is_in(batch["k"], sound["k"])))
     if sound.num_rows + rest.num_rows != batch.num_rows:  # a key that comes twice: no row is told by it
         sound, rest = sound.slice(0, 0), batch
     if sound.num_rows or not rest.num_rows:
         yield Verdicts(judge, sound)
     if rest.num_rows:
-        yield Verdicts(judge, _judged_closely(judge, rest, duck, asker))
+        yield Verdicts(judge, _with_ids(judge, _judged_closely(judge, rest, duck, asker)))
 
 
 def _judged(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
@@ -154,6 +155,12 @@ def _judged(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
         return duck.sql(sql).to_arrow_table()
     finally:
         duck.unregister("n")
+
+
+def _with_ids(judge: Judge, table: Any) -> Any:
+    """The table with uuids in place of their digests."""
+    name = out_name(judge.entity.id_column)
+    return table.set_column(table.schema.get_field_index(name), name, uuid5s(_one(table[name])))
 
 
 def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Any:

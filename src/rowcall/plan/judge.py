@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
-from uuid import UUID
 
 from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
+from rowcall.plan.ids import digest_sql
 from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
 from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
@@ -117,7 +117,7 @@ class _Compiler:
         for number, reference in enumerate(self.entity.references):
             self._reference(number, reference)
         self._cutoff()
-        self.outputs.insert(0, Output(self.entity.id_column, uuid5_sql(self.mapping.namespace, self.entity), "raw"))
+        self.outputs.insert(0, Output(self.entity.id_column, digest_sql(self.mapping.namespace, self.entity), "raw"))
         for number, rule in enumerate(self.entity.columns):
             self._column(number, rule)
         self._uniqueness()
@@ -388,11 +388,6 @@ def asked_name(column: str) -> str:
 def duplicates_table(entity: str) -> str:
     """DuckDB table (k, columns): rows whose unique values an earlier row or the target already has."""
     return ident(label(f"duplicates {entity}"))
-
-
-def uuid5_sql(namespace: UUID, entity: Entity, key: str = "j.k") -> str:
-    """DuckDB SQL for uuid5(namespace, identity || ':' || key) as 16 bytes; the macro is in move.workspace."""
-    return f"uuid5('{namespace.hex}', {literal(entity.identity + ':')} || {key}::varchar)"
 
 
 def _quoted(numbers: str) -> str:
