@@ -50,40 +50,57 @@ def _take_away(session: Session, keys: Sequence[TableKey]) -> None:
         raise _unmoved(error, keys[0].table) from None
 
 
-def put_back(sessions: Sequence[Session], taken: Iterable[TakenKey], heal: Healer, *first: Job) -> None:
-    """Does the `first` jobs and puts these keys back, as many at a time as there are sessions.
+def put_back(
+    sessions: Sequence[Session],
+    taken: Iterable[TakenKey],
+    heal: Healer,
+    then: Job | None = None,
+    beside: Job | None = None,
+) -> None:
+    """Puts these keys back, building as many indexes at a time as there are sessions; does what comes `then`, and `beside` all
+    that, as the last to begin, a job of no matter to these keys.
 
     Raises TargetRefused where a key takes the table's rows not even without ours.
     """
     missing = list(taken)
     indexes = [t for t in missing if t.key.kind != "foreign key"]
-    _over(sessions, [*first, *(partial(_build, key=t.key, heal=heal) for t in indexes if t.state == "away")])
-    for t in indexes:
-        _attach(sessions[0], t.key, heal)
-    for t in missing:
-        if t.key.kind == "foreign key":
+    foreign = [t for t in missing if t.key.kind == "foreign key"]
+
+    def attach(session: Session) -> None:
+        for t in indexes:
+            _attach(session, t.key, heal)
+        for t in foreign:
             if t.state == "away":
-                _build(sessions[0], t.key, heal)
-            _attach(sessions[0], t.key, heal)
+                _build(session, t.key, heal)
+            _attach(session, t.key, heal)
+
+    builds = [partial(_build, key=t.key, heal=heal) for t in indexes if t.state == "away"]
+    _over(sessions, builds, [attach, *([then] if then else [])], beside)
 
 
-def _over(sessions: Sequence[Session], jobs: Sequence[Job]) -> None:
-    """Every job, begun in this order, one at a time per session; the first failure ends it."""
+def _over(sessions: Sequence[Session], first: Sequence[Job], after: Sequence[Job], beside: Job | None) -> None:
+    """The `first` jobs side by side, those `after` one by one; `beside` them the one that need not be waited for until the
+    end. The first failure ends all."""
     idle: SimpleQueue[Session] = SimpleQueue()
     for session in sessions:
         idle.put(session)
 
     def one(job: Job) -> None:
-        session = idle.get_nowait()  # as many sessions as threads: there is always one
+        session = idle.get()
         try:
             job(session)
         finally:
             idle.put(session)
 
     with ThreadPoolExecutor(len(sessions)) as pool:
-        futures = [pool.submit(one, job) for job in jobs]
+        futures = [pool.submit(one, job) for job in first]
+        last = [pool.submit(one, beside)] if beside else []
         try:
             for future in futures:
+                future.result()
+            for job in after:
+                one(job)
+            for future in last:
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

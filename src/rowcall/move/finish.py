@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from threading import Lock
 
 from rowcall.ledger.book import EntityRecord, Ledger, partition
 from rowcall.ledger.keys import TakenKey
@@ -75,23 +76,20 @@ class Finish:
         self.reader, self.sessions = builders.workers[0].reader, [w.session for w in builders.workers]
         self.tables = {r.target_table: r for r in records}
         self.late = dict.fromkeys((r.name for r in records), 0)
-        self._closed: Future[None] = Future()
+        self._unclosed, self._closing = list(records), Lock()
 
     def __call__(self, missing: Sequence[TakenKey]) -> dict[str, int]:
         """Puts back what is missing of keys on these entities' tables."""
-        put_back(self.sessions, [t for t in missing if t.key.table in self.tables], self._heal, self._close)
-        _analyze(self.sessions[0], *self.tables)
+        own = [t for t in missing if t.key.table in self.tables]
+        put_back(self.sessions, own, self._heal, lambda session: _analyze(session, *self.tables), self._close)
         return self.late
 
     def _close(self, session: Session) -> None:
-        """The indexes of the ledger's lines. Raises SourceUnreadable where a source key came twice."""
-        try:
-            for record in self.records:
-                self._close_one(session, record)
-        except BaseException as error:
-            self._closed.set_exception(error)
-            raise
-        self._closed.set_result(None)
+        """The indexes of the ledger's lines, once. Raises SourceUnreadable where a source key came twice."""
+        with self._closing:
+            while self._unclosed:
+                self._close_one(session, self._unclosed[-1])
+                self._unclosed.pop()
 
     def _close_one(self, session: Session, record: EntityRecord) -> None:
         try:
@@ -105,7 +103,7 @@ class Finish:
             raise
 
     def _heal(self, session: Session, key: TableKey, refusal: Refusal) -> int:
-        self._closed.result()  # a source key that came twice is no matter of the target's keys
+        self._close(session)  # a source key that came twice is no matter of the target's keys
         record = self.tables[key.table]
         rows = Latecomers(session, self.reader, assign(self.plan, record), record).quarantine(key, refusal)
         self.late[record.name] += rows
