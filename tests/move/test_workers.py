@@ -58,7 +58,7 @@ def test_as_many_as_the_mapping_says(make_project: MakeProject, small_chunks: No
         most.append(sessions(project))
 
     assert project.run(on_progress=on_progress).totals.migrated == 300
-    assert max(most) == 5 + 2  # beside the workers: the catalog's session, and the one that exports the snapshot
+    assert max(most) == 5 + 2 + 3  # beside them: the catalog's session, the snapshot's, the lead's and two builders'
 
 
 def test_another_number_is_no_other_mapping(make_project: MakeProject) -> None:
@@ -75,14 +75,14 @@ def test_a_role_that_may_open_few_sessions(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, more: str
 ) -> None:
     project = made(make_project, more)
-    as_role(project, monkeypatch, f"few_{project.folder.name}_{len(more)}", 6)
+    as_role(project, monkeypatch, f"few_{project.folder.name}_{len(more)}", 10)
     assert project.migration.plan().workers.number == 1
     assert project.check().counts["t"].source == 300
     assert project.run().complete
 
 
 @pytest.mark.parametrize(
-    ("more", "limit", "told"), [("", 5, "not even one fits"), ("workers: 2", 7, "2 do not fit, 1 would")]
+    ("more", "limit", "told"), [("", 9, "not even one fits"), ("workers: 2", 11, "2 do not fit, 1 would")]
 )
 def test_too_few_connections_are_told_at_once(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, more: str, limit: int, told: str
@@ -106,7 +106,9 @@ def test_a_session_for_questions_is_opened_when_there_is_one(make_project: MakeP
         most.append(int(project.target.value(count)))
 
     project.run(on_progress=on_progress)
-    assert max(most) == 1 + 1 + 1 + 1  # the test's own, the command's, its reader's, the worker's
+    assert (
+        max(most) == 1 + 1 + 1 + 1 + 3
+    )  # the test's own, the command's, its reader's, the worker's, lead and builders
 
 
 FREE = Room(90, "a")
@@ -117,10 +119,10 @@ FREE = Room(90, "a")
     [
         (None, Machine(2, FREE, Room(90, "b")), 2, ""),
         (None, Machine(64, FREE, Room(90, "b")), 8, ""),
-        (None, Machine(64, FREE, Room(20, "b")), 3, ""),
-        (None, Machine(64, Room(8, "a"), Room(90, "b")), 2, ""),
-        (None, Machine(64, FREE, Room(22, "a")), 2, ""),  # one server for both
-        (None, Machine(64, FREE, Room(5, "b")), 1, ""),  # where there is room for one only, it is taken
+        (None, Machine(64, FREE, Room(26, "b")), 3, ""),
+        (None, Machine(64, Room(14, "a"), Room(90, "b")), 2, ""),
+        (None, Machine(64, FREE, Room(36, "a")), 2, ""),  # one server for both
+        (None, Machine(64, FREE, Room(9, "b")), 1, ""),  # where there is room for one only, it is taken
         (None, Machine(1, FREE, Room(4, "b")), 0, "target"),
         (None, Machine(1, Room(2, "a"), Room(90, "b")), 0, "source"),
         (20, Machine(2, FREE, Room(90, "b")), 20, ""),
