@@ -41,7 +41,8 @@ def _asked(_text: str, _target: Type) -> Conversion:
 def _json(text: str, target: Type) -> Conversion:
     # Not accepted at once: what Postgres' jsonb refuses or DuckDB is lax about. That is bare words (NaN, Infinity), trailing
     # commas, escapes (\u0000, lone surrogates), exponents of three digits and more, and deep or very long texts.
-    lax = r"(?i)(^|[\s:,\[+-])(nan|inf)|,\s*[\]}]|\\u|[0-9]e[+-]?[0-9]{3}|[0-9]{300}"
+    # Words and numbers begin behind a bracket, comma, colon, sign or space: so a uuid inside of a string is no exponent.
+    lax = r"(?i)(^|[\s:,\[+-])(nan|inf|[0-9][0-9.]*e[+-]?[0-9]{3}|[0-9.]{300})|,\s*[\]}]|\\u"
     # CASE, for OR would count the brackets of every text.
     brackets = f"length({text}) - length(translate({text}, '[{{', ''))"
     depth = f"case when strlen({text}) < 2000 then true else {brackets} < 1000 end"
