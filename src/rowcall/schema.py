@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from rowcall.sql import ident, qualified
 
 INTEGERS = frozenset({"int2", "int4", "int8"})
 TEXTS = frozenset({"text", "varchar", "bpchar", "citext", "name"})
@@ -117,6 +119,41 @@ class Table:
 
 
 @dataclass(frozen=True)
+class TableKey:
+    """An index, key or foreign key that a load may take away, with all that it takes to put it back as it was.
+
+    `kind`: "primary key", "unique" (a constraint), "index" (a unique one, too) or "foreign key". `build` and `attach` are
+    complete statements: an index is built, a foreign key added NOT VALID; then a constraint is made of the index, a foreign
+    key validated. `rests_on` is the index that a foreign key needs; `stays` says why it cannot be taken away ("": it can).
+    `columns` is None for an index over expressions; `parts`, `only` and `nulls_distinct` say what must be unique where.
+    """
+
+    table: str  # qualified "schema.table"
+    name: str
+    kind: str
+    build: str
+    attach: tuple[str, ...] = ()
+    unique: bool = False
+    columns: tuple[str, ...] | None = None
+    parts: tuple[str, ...] = ()  # SQL of the index's key columns or expressions
+    only: str | None = None  # SQL of a partial index's condition
+    nulls_distinct: bool = True
+    refers_to: str = ""  # qualified table
+    rests_on: str = ""
+    to_columns: tuple[str, ...] = ()
+    deferrable: bool = False
+    on_delete: str = "a"
+    stays: str = ""
+
+    @property
+    def drop(self) -> str:
+        """The statement that takes it away."""
+        if self.kind == "index":
+            return f"drop index {ident(self.table.split('.', 1)[0], self.name)}"
+        return f"alter table {qualified(self.table)} drop constraint {ident(self.name)}"
+
+
+@dataclass(frozen=True)
 class Schema:
     """One database as its catalog shows it: tables by qualified name ("schema.table"), in the catalog's order."""
 
@@ -125,6 +162,27 @@ class Schema:
     server_version: int = 0  # as server_version_num: 160014
     encoding: str = "UTF8"
 
+    def with_keys(self, keys: Iterable[TableKey]) -> Schema:
+        """As it is when these keys, which a load took away, are back."""
+        tables = dict(self.tables)
+        for key in keys:
+            if key.table in tables:
+                tables[key.table] = _with_key(tables[key.table], key)
+        return replace(self, tables=tables)
+
     def table(self, name: str) -> Table | None:
         """A table by "name" (in the default schema) or "schema.name"."""
         return self.tables.get(name if "." in name else f"{self.default}.{name}")
+
+
+def _with_key(table: Table, key: TableKey) -> Table:
+    if key.kind == "foreign key":
+        found = ForeignKey(key.name, key.columns or (), key.refers_to, key.to_columns, key.deferrable, key.on_delete)
+        others = (k for k in table.foreign_keys if k.name != key.name)
+        return replace(table, foreign_keys=tuple(sorted((*others, found), key=lambda k: k.name)))
+    if not key.unique or key.columns is None or key.only is not None:
+        return table
+    unique = Unique(key.name, key.columns, key.kind == "primary key", key.nulls_distinct)
+    rest = (u for u in table.uniques if u.name != key.name)
+    uniques = tuple(sorted((*rest, unique), key=lambda u: (not u.primary, u.name)))
+    return replace(table, uniques=uniques, primary_key=next((u for u in uniques if u.primary), None))

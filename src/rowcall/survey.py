@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rowcall.errors import UsageError
-from rowcall.ledger import Ledger
+from rowcall.ledger import KeyBook, Ledger
 from rowcall.mapping import read_mapping
 from rowcall.mapping.model import Entity, Mapping
 from rowcall.plan.judge import Knowledge
 from rowcall.plan.plan import Plan
 from rowcall.postgres.catalog import ServerProbe, read_schema
 from rowcall.postgres.connect import Session
-from rowcall.schema import Schema, Type
+from rowcall.postgres.table_keys import read_keys
+from rowcall.schema import Schema, TableKey, Type
 from rowcall.sql import literal, qualified
 
 LEDGER_LINE_BYTES = 150  # a settlement line with its primary key
-WRITING_FACTOR = 3.0  # a run over its judging alone, seen with the target's keys and indexes kept on
+WRITING_FACTOR = 3.0  # a run over its judging alone, as measured
 
 
 def survey(
     file: Path, source: Session, target: Session, schemas: tuple[str, str], ledger: Ledger
 ) -> tuple[Mapping, Knowledge]:
     """Reads the mapping against both catalogs. Raises MappingError with every fault."""
-    source_schema, target_schema = read_schema(source, schemas[0]), read_schema(target, schemas[1])
+    away = [taken.key for taken in KeyBook(target).missing()] if ledger.exists() else []
+    source_schema, target_schema = read_schema(source, schemas[0]), read_schema(target, schemas[1]).with_keys(away)
     _need_encodings(source_schema.encoding, target_schema.encoding)
     probe = ServerProbe(source, target)
     mapping = read_mapping(file, source_schema, target_schema, probe)
@@ -32,8 +35,15 @@ def survey(
     literals = {(text, t.sql): probe.bytes(text, t) for text, t in _literals(mapping, target_schema)}
     content = content_types(mapping, source)
     return mapping, Knowledge(
-        source_schema, target_schema, types, content, literals, _occupied(target, mapping, ledger)
-    )
+        source_schema, target_schema, types, content, literals, _occupied(target, mapping, ledger),
+        _keys(target, mapping, away),
+    )  # fmt: skip
+
+
+def _keys(target: Session, mapping: Mapping, away: Sequence[TableKey]) -> tuple[TableKey, ...]:
+    """The keys of the target tables as they are when those that a load took away are back."""
+    known = {(key.table, key.name): key for key in read_keys(target, {e.target for e in mapping.entities})}
+    return tuple((known | {(key.table, key.name): key for key in away}).values())
 
 
 def _need_encodings(source: str, target: str) -> None:
@@ -114,4 +124,9 @@ def estimate(source: Session, plan: Plan, rows: int, judged_seconds: float) -> d
         "minutes": round(judged_seconds * WRITING_FACTOR / 60, 2),
         "source_locks": {"mode": "ACCESS SHARE", "tables": len(plan.source_tables)},
         "target_locks": {"mode": "ROW EXCLUSIVE", "tables": len({e.target for e in plan.mapping.entities})},
+        # For the moment in which keys are taken away, and again when they are put back.
+        "target_locks_for_keys": {
+            "mode": "ACCESS EXCLUSIVE",
+            "tables": len({t for load in plan.loads() for k in load.taken for t in (k.table, k.refers_to) if t}),
+        },
     }

@@ -21,9 +21,9 @@ THREADS = 2
 # rejection: one finding of the judge; sorts by the contract's order of codes, then as declared. Only a victim has a root
 # and a parent other than itself. is_victim: whether a row is rejected only because its parents were.
 MACROS = f"""
-create or replace macro uuid5_hex(h) as unhex(
-    substr(h, 1, 12) || '5' || substr(h, 14, 3) || translate(substr(h, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')
-    || substr(h, 18, 15));
+create or replace macro uuid5_hex(h) as unhex(concat(
+    substr(h, 1, 12), '5', substr(h, 14, 3), '89ab89ab89ab89ab'[instr('0123456789abcdef', substr(h, 17, 1))],
+    substr(h, 18, 15)));
 create or replace macro uuid5(namespace, name) as uuid5_hex(sha1(unhex(namespace) || encode(name)));
 create or replace macro reason_order(code) as list_position([{", ".join(f"'{r.value}'" for r in Reason)}], code);
 create or replace macro if_victim(code, x) as case when code = 'parent_quarantined' then x end::varchar;

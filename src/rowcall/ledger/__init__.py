@@ -1,4 +1,15 @@
 from rowcall.ledger.book import ChunkRecord, EntityRecord, EntitySums, Ledger, RunRecord
+from rowcall.ledger.keys import KeyBook, TakenKey
 from rowcall.ledger.status import Status, read_status
 
-__all__ = ["ChunkRecord", "EntityRecord", "EntitySums", "Ledger", "RunRecord", "Status", "read_status"]
+__all__ = [
+    "ChunkRecord",
+    "EntityRecord",
+    "EntitySums",
+    "KeyBook",
+    "Ledger",
+    "RunRecord",
+    "Status",
+    "TakenKey",
+    "read_status",
+]

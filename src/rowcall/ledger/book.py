@@ -146,10 +146,19 @@ class Ledger:
         """Removes the schema; refuses (as an error of the server) where somebody else's objects depend on it."""
         for view in ("settlements", "migration_mappings", "quarantine", "own_xids"):
             self.session.execute(f"drop view rowcall.{view}")
-        tables = ("nulled_reference", "quarantined_row", "settlement", "chunk", "entity", "snapshot", "run")
+        tables = (
+            "taken_key",
+            "nulled_reference",
+            "quarantined_row",
+            "settlement",
+            "chunk",
+            "entity",
+            "snapshot",
+            "run",
+        )
         for table in tables:
             self.session.execute(f"drop table rowcall.{table}")
-        for kind in ("outcome", "disposition", "run_state", "chunk_state"):
+        for kind in ("outcome", "disposition", "run_state", "chunk_state", "key_state"):
             self.session.execute(f"drop type rowcall.{kind}")
         self.session.execute("drop schema rowcall")
 
@@ -160,6 +169,15 @@ class Ledger:
             "add_entity", r.id, r.name, r.identity, r.source_table, r.target_table, r.id_column, r.impact, r.step,
             r.occupied, r.together,
         )  # fmt: skip
+        self.session.execute(self._of_partition("add_partition", r.id))
+
+    def _of_partition(self, name: str, entity: int) -> str:
+        return self._sql[name].format(partition=partition(entity), entity=entity)
+
+    def close(self, entity: int) -> None:
+        """Builds the indexes of an entity's lines, once all are in. Raises the driver's error (23505) where a key has two."""
+        self.session.execute(self._of_partition("close_chunk", entity))
+        self.session.execute(self._of_partition("close_key", entity))
 
     def entities(self) -> list[EntityRecord]:
         return [EntityRecord(*row) for row in self._rows("entities")]
@@ -222,8 +240,15 @@ class Ledger:
     def reopen(self, chunk: ChunkRecord) -> None:
         """Forgets a chunk's lines, so that its rows are judged again; the target rows are the caller's."""
         self._do("forget_nulled", chunk.id)
+        self._do("forget_quarantined", chunk.id)
         self._do("forget_chunk", chunk.id)
         self._do("reopen", chunk.id)
+
+    def quarantine_late(self, entity: int, chunk: int, keys: Sequence[str], cause: str) -> None:
+        """The lines and sums of settled rows of a chunk that are quarantined after all, in the caller's transaction."""
+        self._do("late_nulled", entity, list(keys))
+        self._do("late_lines", cause, entity, list(keys))
+        self._do("late_sums", len(keys), len(keys), chunk)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -232,6 +257,10 @@ class Ledger:
             EntitySums(n, impact, expected, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
             for n, impact, expected, m, q, x, o, s, read, chunks, done in self._rows("sums")
         ]
+
+    def rows_read(self, entity: str) -> int:
+        """Source rows of an entity's settled chunks."""
+        return int(self._rows("rows_read", entity)[0][0])
 
     def migrated(self, entity: int) -> int:
         return int(self._rows("migrated", entity)[0][0])
@@ -252,6 +281,11 @@ class Ledger:
     def quarantined_of(self, entity: str, key: str) -> tuple[Any, ...] | None:
         """(entity, key, rejections, disposition, root_entity, root_key, parent_entity, parent_key), or None."""
         return next(iter(self._rows("quarantined_of", entity, key)), None)
+
+
+def partition(entity: int) -> str:
+    """The table of an entity's lines, without its schema."""
+    return f"settlement_{entity}"
 
 
 def _json(values: Sequence[str] | None) -> str | None:

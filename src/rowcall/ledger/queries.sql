@@ -24,6 +24,16 @@ update rowcall.run set state = %s::rowcall.run_state, finished_at = case when %s
 insert into rowcall.entity (id, name, identity, source_table, target_table, id_column, impact, step, occupied, together)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
+-- name: add_partition
+create table rowcall.{partition} partition of rowcall.settlement for values in ({entity});
+
+-- name: close_key
+create unique index if not exists {partition}_key on rowcall.{partition} (source_key);
+
+-- name: close_chunk
+-- Lines come chunk by chunk, so that a block range index finds a chunk's at no price.
+create index if not exists {partition}_chunk on rowcall.{partition} using brin (chunk) with (pages_per_range = 8);
+
 -- name: expect
 update rowcall.entity set rows_expected = %s where name = %s;
 
@@ -78,8 +88,20 @@ where id = %s;
 -- name: forget_chunk
 delete from rowcall.settlement where chunk = %s;
 
+-- name: forget_quarantined
+delete from rowcall.quarantined_row where chunk = %s;
+
 -- name: forget_nulled
 delete from rowcall.nulled_reference where chunk = %s;
+
+-- name: late_nulled
+delete from rowcall.nulled_reference where entity = %s and source_key = any (%s);
+
+-- name: late_lines
+update rowcall.settlement set outcome = 'quarantined', target_id = null, cause = %s where entity = %s and source_key = any (%s);
+
+-- name: late_sums
+update rowcall.chunk set rows_migrated = rows_migrated - %s, rows_quarantined = rows_quarantined + %s where id = %s;
 
 -- name: sums
 -- Counts come from the ledger's lines, never from counters.
@@ -94,6 +116,9 @@ select e.name, e.impact, e.rows_expected,
        (select count(*) from rowcall.chunk c where c.entity = e.id and c.state = 'settled')
 from rowcall.entity e left join rowcall.settlement s on s.entity = e.id
 group by e.id order by e.step, e.id;
+
+-- name: rows_read
+select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c join rowcall.entity e on e.id = c.entity where e.name = %s;
 
 -- name: excluded
 select e.name, s.cause, count(*) from rowcall.settlement s join rowcall.entity e on e.id = s.entity

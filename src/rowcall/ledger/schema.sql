@@ -6,6 +6,7 @@ create type rowcall.outcome as enum ('migrated', 'quarantined', 'excluded');
 create type rowcall.disposition as enum ('open', 'repaired', 'archived', 'accepted', 'deferred');
 create type rowcall.run_state as enum ('running', 'interrupted', 'complete', 'undoing');
 create type rowcall.chunk_state as enum ('planned', 'settled');
+create type rowcall.key_state as enum ('away', 'built', 'back');
 
 create table rowcall.run (
     id                  uuid primary key,
@@ -65,6 +66,7 @@ create table rowcall.chunk (
                                   and rows_read = rows_migrated + rows_quarantined + rows_excluded))
 );
 
+-- A partition per entity (settlement_1, ...); its unique index on source_key is built when the entity's last row is in.
 create table rowcall.settlement (
     entity     smallint not null,
     source_key text collate "C" not null,
@@ -72,11 +74,9 @@ create table rowcall.settlement (
     target_id  uuid,
     cause      text,
     chunk      integer not null,
-    primary key (entity, source_key),
     check ((outcome = 'migrated') = (target_id is not null)),
     check ((outcome = 'migrated') = (cause is null))
-);
-create index settlement_chunk on rowcall.settlement (chunk);
+) partition by list (entity);
 
 create table rowcall.quarantined_row (
     entity        smallint not null,
@@ -89,9 +89,9 @@ create table rowcall.quarantined_row (
     parent_entity text,          -- of a victim: the row that keeps it back
     parent_key    text collate "C",
     chunk         integer not null,
-    primary key (entity, source_key),
-    foreign key (entity, source_key) references rowcall.settlement on delete cascade deferrable initially deferred
+    primary key (entity, source_key)
 );
+create index quarantined_row_chunk on rowcall.quarantined_row (chunk);
 
 -- A reference that the mapping allowed to become NULL (`missing:`): no link is dropped unseen.
 create table rowcall.nulled_reference (
@@ -102,6 +102,19 @@ create table rowcall.nulled_reference (
     hop           integer,
     value         text,
     chunk         integer not null
+);
+
+-- Indexes, keys and foreign keys of the target that a load took away, each with all that it takes to put it back. The line and
+-- the DROP are of one transaction, and so are the CREATE and the change of state: whatever happens, the book is right.
+create table rowcall.taken_key (
+    table_name text not null,
+    name       text not null,
+    state      rowcall.key_state not null default 'away',
+    definition jsonb not null,
+    taken_at   timestamptz not null default clock_timestamp(),
+    back_at    timestamptz,
+    primary key (table_name, name),
+    check ((state = 'back') = (back_at is not null))
 );
 
 create view rowcall.settlements as

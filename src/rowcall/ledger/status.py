@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rowcall.ledger.book import EntitySums, Ledger
+from rowcall.ledger.keys import KeyBook
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Status:
     state: str
     entities: tuple[EntitySums, ...] = ()
     seconds: float | None = None
+    keys_away: int = 0  # keys and indexes of the target that a load took away and that are not back yet
 
     @property
     def rows(self) -> int:
@@ -37,7 +39,10 @@ class Status:
 
     def told(self) -> str:
         line = f"{self.state}: {self.rows:,} of {self.expected:,} rows settled"
-        return line + (f", about {self.eta:.0f} s left" if self.eta else "")
+        line += f", about {self.eta:.0f} s left" if self.eta else ""
+        if self.keys_away and self.state != "running":
+            line += f"; {self.keys_away} keys and indexes are away: `rowcall run` or `rowcall undo` puts them back"
+        return line
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +51,7 @@ class Status:
             "expected": self.expected,
             "rows_per_second": self.rows_per_second,
             "eta_seconds": self.eta,
+            "keys_away": self.keys_away,
             "entities": [
                 {
                     "name": e.name,
@@ -66,4 +72,5 @@ def read_status(ledger: Ledger) -> Status:
         return Status("not begun")
     run = ledger.run()
     end = run.finished_at or datetime.now(UTC)
-    return Status(run.state, tuple(ledger.sums()), (end - run.started_at).total_seconds())
+    away = len(KeyBook(ledger.session).missing())
+    return Status(run.state, tuple(ledger.sums()), (end - run.started_at).total_seconds(), away)

@@ -71,6 +71,7 @@ def _entity(desk: Desk, one: Frame) -> Entity | None:
         cutoff=cutoff,
         impact=draft.shape.impact or "",
         budget=draft.shape.error_budget,
+        load=draft.shape.load or desk.draft.document.load,
     )
 
 

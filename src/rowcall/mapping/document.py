@@ -242,6 +242,9 @@ class ReferenceShape(Shape):
         return self
 
 
+Load = Literal["auto", "bulk", "live"]
+
+
 class EntityShape(Shape):
     kind = "a mapping with `from:`, `to:`, `columns:`"
     required = {"from": "write the source table, such as `from: dispatch_record`"}
@@ -254,6 +257,7 @@ class EntityShape(Shape):
     error_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
     where: Conditions | None = None
     rules: Conditions | None = None
+    load: Load | None = None
     cutoff: Any = None
     columns: dict[str, Any] | None = None
     references: dict[str, Any] | None = None
@@ -275,5 +279,6 @@ class DocumentShape(Shape):
     source: Any = None
     target: Any = None
     error_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
+    load: Load = "auto"
     content_types: Any = None
     entities: Annotated[dict[str, Any], Field(min_length=1)] | None = None

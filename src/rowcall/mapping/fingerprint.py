@@ -11,7 +11,7 @@ from rowcall.mapping.model import ContentTypes, Entity
 
 
 def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: ContentTypes) -> str:
-    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets and impact labels."""
+    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets, impacts and `load`."""
     said = {
         "namespace": str(namespace),
         "content_types": asdict(content_types),
@@ -22,4 +22,4 @@ def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: Co
 
 
 def _deciding(entity: Entity) -> dict[str, object]:
-    return {name: value for name, value in asdict(entity).items() if name not in ("impact", "budget")}
+    return {name: value for name, value in asdict(entity).items() if name not in ("impact", "budget", "load")}

@@ -122,6 +122,9 @@ class Entity:
     cutoff: Cutoff | None = None
     impact: str = ""
     budget: Budget | None = None
+    load: str = (
+        "auto"  # "bulk" takes the target table's keys away for the load, "live" never; "auto": bulk where it is empty
+    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rowcall.ledger.book import EntityRecord
+from rowcall.plan.bulk import LIVE
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
 from rowcall.schema import ForeignKey, Table
@@ -20,10 +21,13 @@ class Assignment:
     columns: tuple[str, ...]
     table: Table
     inner_keys: tuple[ForeignKey, ...]
+    live: bool  # the table may be in use, and its keys stay on
 
 
 def assign(plan: Plan, record: EntityRecord) -> Assignment:
     judge, filled = plan.judge(record.name), {e.target for e in plan.mapping.entities}
     table = plan.knowledge.target.tables[judge.entity.target]
     columns = tuple(c.name for c in plan.knowledge.source.tables[judge.entity.source].columns)
-    return Assignment(judge, record.id, columns, table, tuple(k for k in table.foreign_keys if k.table in filled))
+    inner = tuple(k for k in table.foreign_keys if k.table in filled)
+    live = any(load.mode == LIVE for load in plan.loads() if load.table == table.qualified)
+    return Assignment(judge, record.id, columns, table, inner, live)

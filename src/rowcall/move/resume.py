@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.move.belt import Tables
-from rowcall.move.takeback import refuse_dependents, take_back, take_back_group
+from rowcall.move.takeback import refuse_dependents, take_back_chunks, take_back_group
 from rowcall.plan.graph import descendants
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
@@ -158,8 +158,8 @@ class Resume:
             if step.group.cyclic:
                 take_back_group(self.ledger, records, [c for r in records for c in by_entity[r.name]])
             else:
-                for chunk in by_entity[records[0].name]:
-                    take_back(self.ledger, records[0], chunk)
+                for _ in take_back_chunks(self.ledger, records[0], by_entity[records[0].name]):
+                    pass
 
 
 # xmin as a 64-bit transaction id: its epoch is that of the current one, or the one before.

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingOf
-from contextlib import suppress
 
 from rowcall.errors import BudgetExceeded
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.ledger.keys import KeyBook
 from rowcall.mapping.model import Budget, Mapping
 from rowcall.move.assignment import assign
 from rowcall.move.belt import Stop, Tables, chunk_ranges, outside, over_chunks
+from rowcall.move.bulk import take_away
 from rowcall.move.fates import load_from_ledger
+from rowcall.move.finish import Finish
 from rowcall.move.group import GroupSettler, Refused
 from rowcall.move.prejudge import Prejudge
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, Step
-from rowcall.postgres.errors import DriverError
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
-from rowcall.sql import qualified
 
 
 class Run:
@@ -43,14 +43,36 @@ class Run:
         self.tables = tables
         self.entities: dict[str, EntityRecord] = {e.name: e for e in ledger.entities()}
         self.budget = BudgetWatch(plan, ledger)
+        self.keys = KeyBook(ledger.session)
 
     def __call__(self, only: frozenset[str] | None = None) -> None:
         """All steps, or those with one of the entities `only`."""
         self.plan_chunks()
         self.budget.add("", 0)
-        for step in self.plan.steps:
-            if only is None or only.intersection(step.group.entities):
-                self._step(step)
+        steps = [s for s in self.plan.steps if only is None or only.intersection(s.group.entities)]
+        self._take_keys(steps)
+        for step in steps:
+            self._step(step)
+        self._finish_others()
+
+    def _take_keys(self, steps: Sequence[Step]) -> None:
+        """Takes the keys of the tables away that are loaded in bulk, unless their load has begun."""
+        begun = {self.plan.judge(c.entity).entity.target for c in self.ledger.chunks() if c.state == "settled"}
+        away = {(t.key.table, t.key.name) for t in self.keys.missing()}
+        chosen = [k for load in self.plan.loads(steps) if load.table not in begun for k in load.taken]
+        take_away(self.ledger.session, [k for k in chosen if (k.table, k.name) not in away])
+
+    def _finish_others(self) -> None:
+        """Puts back what an earlier command took away for steps that this one has no part in."""
+        tables = {t.key.table for t in self.keys.missing()}
+        if left := [record for record in self.entities.values() if record.target_table in tables]:
+            self._finish(left)
+
+    def _finish(self, records: Sequence[EntityRecord]) -> None:
+        sessions = [worker.session for worker in self.crew.workers]
+        late = Finish(self.plan, self.crew.workers[0].reader, sessions, records)(self.keys.missing())
+        for entity, rows in late.items():
+            self.budget.add(entity, rows)
 
     def plan_chunks(self) -> None:
         """Key ranges for every entity, once and for all: a resumed run finds the same ones."""
@@ -70,8 +92,11 @@ class Run:
     def _step(self, step: Step) -> None:
         chunks = [c for c in self.ledger.chunks() if c.entity in step.group.entities]
         todo = [c for c in chunks if c.state == "planned"]
-        if not todo:
-            return
+        if todo:
+            self._settle_chunks(step, chunks, todo)
+        self._finish([self.entities[name] for name in step.group.entities])
+
+    def _settle_chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
         self.tables.load_hops(step)
         self.ledger.set_digests(self.snapshot, self.tables.digests)
         self._load_parents(step)
@@ -79,10 +104,6 @@ class Run:
             self._group(step, chunks, todo)
         else:
             self._chunks(step, chunks, todo)
-        # Fresh statistics: without them the next reader of these tables may be given a nested loop.
-        for table in ("rowcall.settlement", "rowcall.quarantined_row", *(j.entity.target for j in step.judges)):
-            with suppress(DriverError):  # whoever holds a lock on it, or forbids it, need not stop the run
-                self.ledger.session.execute(f"analyze (skip_locked) {qualified(table)}")
 
     def _chunks(self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord]) -> None:
         if step.prejudged:
@@ -125,7 +146,7 @@ class Run:
     def _meter(self, judge: Judge, todo: Sequence[ChunkRecord]) -> Meter:
         name = judge.entity.name
         total = self.entities[name].rows_expected or 0
-        done = next((s.rows_read for s in self.ledger.sums() if s.name == name), 0) if todo else 0
+        done = self.ledger.rows_read(name) if todo else 0
         return Meter(self.on_progress, "run", name, total, done)
 
 

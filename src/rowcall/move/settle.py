@@ -10,7 +10,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from rowcall.errors import SourceUnreadable, TargetRefused
-from rowcall.ledger.book import NULLED_REFERENCE, QUARANTINED_ROW, SETTLEMENT, ChunkRecord
+from rowcall.ledger.book import NULLED_REFERENCE, QUARANTINED_ROW, SETTLEMENT, ChunkRecord, partition
 from rowcall.move import encode
 from rowcall.move.assignment import Assignment
 from rowcall.move.reading import payloads
@@ -70,23 +70,22 @@ class Chapter:
     def write(self, session: Session, reader: Reader) -> None:
         """The ledger's part, in the caller's transaction. The source's reader fetches the quarantined rows' payloads."""
         try:
-            copy_in(session, "rowcall.settlement", SETTLEMENT, self.settlements)
-            if self.quarantined:
-                copy_in(session, "rowcall.quarantined_row", QUARANTINED_ROW, self._quarantine(reader))
+            copy_in(session, f"rowcall.{partition(self.work.entity)}", SETTLEMENT, self.settlements)
+            self.write_quarantine(session, reader)
             if self.nulled:
                 copy_in(session, "rowcall.nulled_reference", NULLED_REFERENCE, [self._nulled()])
         except RowsRefused as error:
             raise self._unbookable(error.refusal) from None
 
+    def write_quarantine(self, session: Session, reader: Reader) -> None:
+        if self.quarantined:
+            copy_in(session, "rowcall.quarantined_row", QUARANTINED_ROW, self._quarantine(reader))
+
     def _unbookable(self, refusal: Refusal) -> Exception:
         """Why the ledger itself does not take the chunk's lines."""
         source = self.work.judge.entity.source
         if refusal.sqlstate == "23505":
-            return SourceUnreadable(
-                source, "a key comes twice: it is not unique in what the source returns", sqlstate="23505",
-                hint="tables that inherit from this one? Make each a source of its own, over a view of ONLY its rows; "
-                "or choose a key that is unique",
-            )  # fmt: skip
+            return key_twice(source)
         return TargetRefused(
             "rowcall's ledger", f"does not take what is to be booked of {source}", sqlstate=refusal.sqlstate,
             hint="see the log of the target's server, then run again",
@@ -128,6 +127,14 @@ class Chapter:
             _number(self.chunk.id, count, "int4"),
         ]
         return encode.rows(columns, count)
+
+
+def key_twice(source: str) -> SourceUnreadable:
+    return SourceUnreadable(
+        source, "a key comes twice: it is not unique in what the source returns", sqlstate="23505",
+        hint="tables that inherit from this one? Make each a source of its own, over a view of ONLY its rows; "
+        "or choose a key that is unique",
+    )  # fmt: skip
 
 
 def refused_row(entity: str, key: str, refusal: Refusal) -> Rejected:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from rowcall.errors import TargetRefused
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.ledger.keys import KeyBook
+from rowcall.move.bulk import put_back
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.progress import Meter, OnProgress
 from rowcall.schema import ForeignKey, Schema, Table
@@ -101,6 +103,15 @@ def take_back(ledger: Ledger, entity: EntityRecord, chunk: ChunkRecord) -> int:
         raise _why(error, entity) from None
 
 
+def take_back_chunks(ledger: Ledger, entity: EntityRecord, chunks: Sequence[ChunkRecord]) -> Iterator[int]:
+    """One chunk at a time; all in one statement where the target's keys are away, for each would read the whole table."""
+    if any(taken.key.table == entity.target_table for taken in KeyBook(ledger.session).missing()):
+        yield take_back_group(ledger, [entity], chunks)
+        return
+    for chunk in chunks:
+        yield take_back(ledger, entity, chunk)
+
+
 def take_back_group(ledger: Ledger, entities: Sequence[EntityRecord], chunks: Sequence[ChunkRecord]) -> int:
     """A cyclic group's rows go in one statement, as they came."""
     if not chunks:
@@ -152,6 +163,8 @@ def take_back_all(ledger: Ledger, target: Schema, on_progress: OnProgress) -> di
         for name, rows in _step_back(ledger, members, chunks):
             removed[name] += rows
             meters[name].add(rows)
+    # Nothing of the run is left that could be in a key's way.
+    put_back([ledger.session], KeyBook(ledger.session).missing(), lambda *_: 0)
     with ledger.session.transaction():
         ledger.drop()
     return removed
@@ -165,5 +178,5 @@ def _step_back(
         take_back_group(ledger, members, chunks)
         yield from counts.items()
         return
-    for chunk in chunks:
-        yield chunk.entity, take_back(ledger, members[0], chunk)
+    for rows in take_back_chunks(ledger, members[0], chunks):
+        yield members[0].name, rows

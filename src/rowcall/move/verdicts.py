@@ -139,7 +139,14 @@ def judge_batch(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker
         for question in judge.asks:
             names.append(f"ask {question.alias}")
             duck.register(names[-1], _asked(question, duck, asker))
-        return Verdicts(judge, duck.sql(judge.sql).to_arrow_table())
+        quick = duck.sql(judge.quick_sql).to_arrow_table()
+        sound = quick.filter(pc.invert(quick["rejected"])).drop_columns(["rejected"])
+        # All that is wrong with a row is told in a second look, at the rejected ones alone.
+        duck.register("n", batch.filter(pc.is_in(batch["k"], quick.filter(quick["rejected"])["k"])))
+        rejected = duck.sql(f"select * from ({judge.sql}) where findings is not null").to_arrow_table()
+        at = rejected.schema.get_field_index("findings")
+        nothing = pa.nulls(sound.num_rows, rejected.schema.field(at).type)
+        return Verdicts(judge, pa.concat_tables([sound.add_column(at, "findings", nothing), rejected]))
     finally:
         for name in names:
             duck.unregister(name)

@@ -24,13 +24,14 @@ from rowcall.rows import Counts
 from rowcall.schema import Type
 from rowcall.workspace import Workspace
 
-LOCK_PATIENCE = "30s"  # for locks of the target's users
-TRIES = 4  # of a chunk that met a deadlock or serialization failure
+LOCK_PATIENCE = "10s"  # for locks of the target's users: whoever waits longer holds up those behind
+LIVE_STATEMENT = "15min"  # the longest that a COPY of a chunk may hold its locks in a table that is in use
+TRIES = 4  # of a chunk that met a deadlock, a serialization failure or a lock of others
 Done = TypeVar("Done")
 
 
 def persistently(attempt: Callable[[], Done]) -> Done:
-    """Makes an attempt; again where a deadlock or a serialization failure ended it."""
+    """Makes an attempt; again where a deadlock, a serialization failure or a lock of others ended it."""
     for number in range(1, TRIES):
         try:
             return attempt()
@@ -114,6 +115,8 @@ class Worker:
             with self.session.transaction():
                 # A deferred check would fail at COMMIT, where no row can be named any more.
                 self.session.execute("set constraints all immediate")
+                if work.live:
+                    self.session.execute(f"set local statement_timeout = '{LIVE_STATEMENT}'")
                 write(chapter)
                 chapter.write(self.session, self.reader)
                 if work.table.triggers and not all_arrived(self.session, work, chunk.id):

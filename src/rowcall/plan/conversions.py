@@ -42,7 +42,9 @@ def _json(text: str, target: Type) -> Conversion:
     # Not accepted at once: what Postgres' jsonb refuses or DuckDB is lax about. That is bare words (NaN, Infinity), trailing
     # commas, escapes (\u0000, lone surrogates), exponents of three digits and more, and deep or very long texts.
     lax = r"(?i)(^|[\s:,\[+-])(nan|inf)|,\s*[\]}]|\\u|[0-9]e[+-]?[0-9]{3}|[0-9]{300}"
-    depth = f"(length({text}) < 2000 or length({text}) - length(translate({text}, '[{{', '')) < 1000)"
+    # CASE, for OR would count the brackets of every text.
+    brackets = f"length({text}) - length(translate({text}, '[{{', ''))"
+    depth = f"case when strlen({text}) < 2000 then true else {brackets} < 1000 end"
     accepts = f"json_valid({text}) and not regexp_matches({text}, {literal(lax)}) and {depth}"
     return Conversion(accepts, text, "jsonb" if target.name == "jsonb" else "text")
 

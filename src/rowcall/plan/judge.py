@@ -15,7 +15,7 @@ from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
 from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
 from rowcall.rows import Reason
-from rowcall.schema import Schema, Type, Unique
+from rowcall.schema import Schema, TableKey, Type, Unique
 from rowcall.sql import ident, label, literal, qualified
 
 PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL where the target allows it
@@ -32,6 +32,7 @@ class Knowledge:
     content_types: MappingOf[int, str]
     literals: Literals
     occupied: frozenset[str] = frozenset()  # entities whose target already holds rows that are not of this run
+    keys: tuple[TableKey, ...] = ()  # indexes, keys and foreign keys of the target tables; those that are away, too
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class Judge:
     uniques: tuple[Unique, ...]  # of the target, judged set-wise
     group_references: tuple[GroupReference, ...]
     sql: str
+    quick_sql: (
+        str  # the same with a column `rejected` in place of the findings, which are dear to make and seldom there
+    )
 
     def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
         """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead, whose labels
@@ -118,6 +122,7 @@ class _Compiler:
         self.findings.append(
             Finding("case when j.failed is not null then 'expression_failed' end", evidence="j.failed")
         )
+        rejected = f"j.excluded is null and {self._any()} is not null"
         return Judge(
             self.entity,
             self.key,
@@ -129,7 +134,8 @@ class _Compiler:
             tuple(dict.fromkeys(route.to for r in self.entity.references for route in r.routes)),
             self._uniques(),
             tuple(self.group_references),
-            self._sql(),
+            self._sql(f"case when {rejected} then {self._rejections()} end as findings"),
+            self._sql(f"({rejected}) as rejected"),
         )
 
     # -- references -------------------------------------------------------------------------------------------------
@@ -299,7 +305,7 @@ class _Compiler:
 
     # -- the query --------------------------------------------------------------------------------------------------
 
-    def _sql(self) -> str:
+    def _sql(self, verdict: str) -> str:
         codes = ",\n    ".join(f"({f.code}) as f{i}" for i, f in enumerate(self.findings)) or "null as f0"
         inner = "".join(f",\n    {sql} as {ident(alias)}" for alias, sql in self.inner.items())
         joins = "\n  ".join(self.joins)
@@ -317,7 +323,7 @@ class _Compiler:
   from j
 )
 select j.k as k, j.excluded as excluded,
-  case when j.excluded is null and {self._any()} is not null then {self._rejections()} end as findings,
+  {verdict},
   {self._conceded()} as conceded{outputs}{asked}{groups}
 from judged j"""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rowcall.errors import UsageError
 from rowcall.mapping.model import Entity, Mapping
+from rowcall.plan.bulk import Load, loads
 from rowcall.plan.graph import Group, order, parents
 from rowcall.plan.judge import Judge, Knowledge, compile_entity
 from rowcall.plan.paths import HopTable
@@ -51,6 +52,10 @@ class Plan:
         tables = self.knowledge.source.tables
         return tuple(name for name in self.source_tables if tables[name].kind in ("r", "p", "v"))
 
+    def loads(self, steps: Sequence[Step] | None = None) -> tuple[Load, ...]:
+        """How the target tables of these steps (all by default) are filled, and which keys a run takes away for it."""
+        return loads(self.steps if steps is None else steps, self.mapping, self.knowledge)
+
     def unread_columns(self, entity: Entity) -> tuple[str, ...]:
         """Source columns that the mapping names nowhere (columns inside SQL expressions count as named where they occur)."""
         named = " ".join(
@@ -74,6 +79,7 @@ class Plan:
             "steps": [
                 {"step": s.number, "entities": list(s.group.entities), "cyclic": s.group.cyclic} for s in self.steps
             ],
+            "loads": [load.as_json() for load in self.loads()],
             "entities": [self._entity(j) for s in self.steps for j in s.judges],
         }
 

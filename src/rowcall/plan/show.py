@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rowcall.errors import UsageError
 from rowcall.mapping.model import Reference
+from rowcall.plan.bulk import BULK, Load
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
 
 
 def plan_text(plan: Plan) -> str:
     """Order, references, chunks, and what is not mapped."""
-    return "\n".join(line for step in plan.steps for line in _step(plan, step)) + "\n"
+    loads = {load.table: load for load in plan.loads()}
+    return "\n".join(line for step in plan.steps for line in _step(plan, step, loads)) + "\n"
 
 
-def _step(plan: Plan, step: Step) -> Iterator[str]:
+def _step(plan: Plan, step: Step, loads: Mapping[str, Load]) -> Iterator[str]:
     together = " (a cycle: judged to its fixpoint, settled in one transaction)" if step.group.cyclic else ""
     for judge in step.judges:
         entity = judge.entity
@@ -29,10 +31,23 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             yield f"     unique over all rows: {'; '.join(', '.join(u.columns) for u in judge.uniques)}"
         if triggers := plan.knowledge.target.tables[entity.target].triggers:
             yield f"     triggers that fire: {', '.join(triggers)}"
+        if load := loads.get(entity.target):
+            yield from _load(load)
         if unread := plan.unread_columns(entity):
             yield f"     source columns never read: {', '.join(unread)}"
         if unfilled := plan.unfilled_columns(entity):
             yield f"     target columns never filled: {', '.join(unfilled)}"
+
+
+def _load(load: Load) -> Iterator[str]:
+    if load.mode != BULK:
+        yield f"     loaded live, its keys stay on: {load.why}"
+        return
+    if load.taken:
+        yield f"     taken away for the load and put back: {', '.join(k.name for k in load.taken)}"
+    for key in load.keys:
+        if key.stays:
+            yield f"     stays on: {key.name} ({key.stays})"
 
 
 def _reference(reference: Reference) -> Iterator[str]:

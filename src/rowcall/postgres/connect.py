@@ -80,6 +80,10 @@ class Session:
         with self.connection.transaction():
             yield
 
+    def cancel(self) -> None:
+        """Ends the statement that runs in another thread, if one does."""
+        self.connection.cancel_safe(timeout=5.0)
+
     def close(self) -> None:
         self.connection.close()
 

@@ -48,7 +48,7 @@ _STOP_CLASSES = frozenset(
         "2B",
     ]
 )
-_RETRY = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_RETRY = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock not available
 
 _REASONS = {
     "28P01": ("the password is wrong", "put the right one into ~/.pgpass, PGPASSWORD or your service file"),

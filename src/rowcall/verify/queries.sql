@@ -65,3 +65,18 @@ select s.source_key
 from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
 where s.entity = {entity} and s.outcome = 'quarantined' and q.source_key is null
 order by 1;
+
+-- name: closed
+-- For the target's Postgres: whether a unique index keeps each key of the entity's lines single.
+select 1 as closed from pg_indexes where schemaname = 'rowcall' and indexname = 'settlement_{entity}_key';
+
+-- name: line_sums
+-- For the target's Postgres.
+select count(*) as rows, count(*) filter (where outcome = 'migrated') as migrated,
+       count(*) filter (where outcome = 'quarantined') as quarantined, count(*) filter (where outcome = 'excluded') as excluded,
+       coalesce(sum(hashtextextended(source_key, 0)), 0)::text as digest
+from rowcall.settlement where entity = {entity};
+
+-- name: key_sums
+-- For the source's Postgres.
+select count(*) as rows, coalesce(sum(hashtextextended({key}, 0)), 0)::text as digest from {table};

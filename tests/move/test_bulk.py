@@ -1,0 +1,338 @@
+# ruff: noqa: E501
+"""Bulk load: keys go before the rows come and are back, exactly as they were, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from conftest import MakeProject, Project, set_chunk_rows
+
+from rowcall.errors import TargetRefused
+from rowcall.ledger import KeyBook
+from rowcall.postgres.embedded import EmbeddedServers
+from rowcall.progress import Progress
+
+Dump = Callable[[Project], str]
+
+SOURCE_SQL = """
+create table office (id int primary key, name text);
+insert into office select g, 'o' || g from generate_series(1, 300) g;
+create table item (id int primary key, office_id int, n int, name text, doc text, at timestamptz);
+insert into item select g, g % 303 + 1, g, 'name ' || g, '{{"g": ' || g || '}}', now() from generate_series(1, {items}) g;
+"""
+# Every kind of key and index that there is, and what a definition alone does not tell: comments, parameters, dependents.
+TARGET_SQL = """
+create schema other;
+create table other.kind (n int primary key);
+insert into other.kind select generate_series(0, 9);
+create table office (id uuid primary key, name text not null);
+create table item (
+    id uuid, office_id uuid not null, n int not null, name text not null, doc jsonb not null, at timestamptz,
+    kind int generated always as (n % 10) stored, code text,
+    constraint "The Key" primary key (id) with (fillfactor = 70),
+    constraint once unique (n) deferrable initially deferred,
+    constraint named unique nulls not distinct (name, n) include (at),
+    constraint needed unique (n, id),
+    constraint apart exclude using btree (n with =),
+    constraint home foreign key (office_id) references office on delete cascade on update restrict deferrable,
+    constraint full_sort foreign key (kind) references other.kind match full,
+    constraint plain_sort foreign key (kind) references other.kind on delete restrict
+);
+alter table item add constraint sort foreign key (kind) references other.kind not valid;
+create index on item (name text_pattern_ops desc nulls last) where n % 2 = 0;
+create index "by doc" on item using gin (doc jsonb_path_ops) with (fastupdate = off);
+create unique index folded on item (lower(name) collate "C", (n + 1));
+create unique index rare on item (code) nulls not distinct where code is not null;
+create index clustered on item (at);
+alter table item cluster on clustered;
+create index ranged on item using brin (at) with (pages_per_range = 4);
+create index counted on item ((n * 2));
+alter index counted alter column 1 set statistics 500;
+comment on constraint "The Key" on item is 'it''s the key';
+comment on index "by doc" is '100 % "documents"';
+comment on constraint home on item is 'where it lives';
+comment on index once is 'an index''s own';
+create table heir (id uuid primary key, n int, item uuid, foreign key (n, item) references item (n, id));
+create view per_office as select o.*, count(i.id) from office o left join item i on i.office_id = o.id group by o.id;
+create table published (id uuid primary key, v int unique);
+create publication p for table published;
+"""
+MAPPING = """
+office: {from: office, columns: {name: name}}
+item:
+  from: item
+  columns: {n: n, name: name, doc: {from: doc, convert: jsonb}, at: at}
+  references: {office_id: {to: office, path: office_id}}
+published: {from: office, columns: {v: id}}
+"""
+KEYS = "select string_agg(indexname || ' ' || indexdef, '|' order by indexname) from pg_indexes where schemaname = 'public'"
+PROGRAM = """
+import sys
+from pathlib import Path
+from rowcall.migration import Migration
+from rowcall.move.belt import chunk_ranges
+chunk_ranges.__defaults__ = (400,)
+migration = Migration.open(Path(sys.argv[1]))
+migration.undo() if sys.argv[2:] == ["undo"] else migration.run()
+"""
+
+
+@pytest.fixture
+def dump(pair: EmbeddedServers) -> Dump:
+    """pg_dump --schema-only of a project's target, without the ledger."""
+
+    def dumped(project: Project) -> str:
+        words = [str(pair.binary("target", "pg_dump")), "--schema-only", "--exclude-schema=rowcall", project.target_dsn]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        return "\n".join(
+            line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))
+        )
+
+    return dumped
+
+
+def made(make_project: MakeProject, items: int = 3000, mapping: str = MAPPING) -> Project:
+    project = make_project(SOURCE_SQL.format(items=items), TARGET_SQL)
+    project.write(mapping)
+    return project
+
+
+def names(project: Project, table: str) -> set[str]:
+    rows = project.target.rows(
+        "select ic.relname from pg_index i join pg_class ic on ic.oid = i.indexrelid where i.indrelid = %s::regclass "
+        "union select conname from pg_constraint where conrelid = %s::regclass and contype = 'f'", [table, table],
+    )  # fmt: skip
+    return {name for (name,) in rows}
+
+
+def test_keys_are_away_while_rows_come_and_back_as_they_were(
+    make_project: MakeProject, dump: Dump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_chunk_rows(monkeypatch, 500)
+    project = made(make_project)
+    before, seen = dump(project), list[set[str]]()
+
+    def look(progress: Progress) -> None:
+        if progress.entity == "item" and 0 < progress.rows < progress.total:
+            seen.append(names(project, "item"))
+
+    result = project.run(on_progress=look)
+    assert result.complete
+    # These stay: exclusion, not validated, matched in full, clustered by, with a statistics target, referred to by another table.
+    assert seen[0] == {"apart", "sort", "full_sort", "clustered", "counted", "needed"}
+    assert dump(project) == before
+    assert project.migration.verify().ok
+    project.migration.undo()
+    assert dump(project) == before
+    assert project.target.value("select count(*) from item") == 0
+
+
+def test_the_plan_says_what_goes_and_what_stays_and_why(make_project: MakeProject) -> None:
+    project = made(make_project)
+    loads = {load["table"]: load for load in project.migration.plan().as_json()["loads"]}
+    item, published = loads["public.item"], loads["public.published"]
+    assert item["mode"] == "bulk"
+    assert {"The Key", "once", "named", "folded", "home", "by doc"} <= set(item["taken"])
+    assert item["stays"]["clustered"] == "the table is clustered by it"
+    assert item["stays"]["needed"] == "the foreign key heir_n_item_fkey of public.heir needs it"
+    assert loads["public.office"]["stays"]["office_pkey"] == "another object, such as a view, depends on it"
+    assert published["stays"]["published_pkey"] == "the table is published by it"
+    assert published["taken"] == ["published_v_key"]
+
+
+def test_live_takes_nothing(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_chunk_rows(monkeypatch, 500)
+    project = made(make_project)
+    project.write(MAPPING, "load: live")
+    every, seen = names(project, "item"), list[set[str]]()
+    project.run(on_progress=lambda p: seen.append(names(project, "item")))
+    assert all(found == every for found in seen)
+    assert project.target.value("select count(*) from rowcall.taken_key") == 0
+    assert all(load["mode"] == "live" for load in project.migration.plan().as_json()["loads"])
+
+
+def test_an_occupied_table_is_loaded_live_unless_asked(make_project: MakeProject) -> None:
+    project = made(make_project)
+    own = "insert into office values (gen_random_uuid(), 'own')"
+    project.target.execute(own)
+    assert {ld["table"]: ld["mode"] for ld in project.migration.plan().as_json()["loads"]}["public.office"] == "live"
+    project.write(MAPPING.replace("office: {from: office,", "office: {from: office, load: bulk,"))
+    assert {ld["table"]: ld["mode"] for ld in project.migration.plan().as_json()["loads"]}["public.office"] == "bulk"
+    assert project.run().complete
+    assert project.target.value("select count(*) from office") == 301
+
+
+def start(project: Project, *words: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(project.folder), *words], env=environment, stderr=subprocess.DEVNULL
+    )
+
+
+def kill_while_away(project: Project) -> bool:
+    """Starts a run and kills it at a random moment at which keys are away; whether there was one."""
+    process, begun = start(project), time.monotonic()
+    while process.poll() is None and time.monotonic() - begun < 60:
+        ready = project.target.value("select to_regclass('rowcall.taken_key') is not null")
+        if ready and project.target.value("select exists (select from rowcall.taken_key where state <> 'back')"):
+            break
+        time.sleep(0.002)
+    time.sleep(random.random() * 1.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    for _ in range(200):  # the server needs a moment to notice
+        if not project.target.value(
+            "select exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
+            "and backend_type = 'client backend')"
+        ):
+            break
+        time.sleep(0.05)
+    return bool(project.target.value("select exists (select from rowcall.taken_key where state <> 'back')"))
+
+
+def killed_and_restored(project: Project, dump: Dump, kills: int) -> int:
+    """Kills so many runs; each is then finished or undone, by turns. How many had keys away when they were killed."""
+    before, away = dump(project), 0
+    for number in range(kills):
+        away += kill_while_away(project)
+        how = ("undo",) if number % 2 else ()
+        assert start(project, *how).wait(120) == 0
+        assert dump(project) == before
+        if not number % 2:
+            assert project.migration.verify().ok
+            project.migration.undo()
+    assert dump(project) == before
+    return away
+
+
+def test_killed_at_any_moment_run_or_undo_restores_the_keys(make_project: MakeProject, dump: Dump) -> None:
+    assert killed_and_restored(made(make_project, 20_000), dump, 4) >= 1
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_soak_killed_twenty_five_times(make_project: MakeProject, dump: Dump) -> None:
+    assert killed_and_restored(made(make_project, 60_000), dump, 25) >= 8
+
+
+# -- rows that a key does not take ----------------------------------------------------------------------------------------
+
+ITEMS = "create table item (id int primary key, n int, name text); insert into item select g, g, 'n' || g from generate_series(1, 400) g"
+CHILDREN = "; create table child (id int primary key, item_id int); insert into child select g, g from generate_series(1, 400) g"
+TARGET = "create table item (id uuid primary key, n int, name text);"
+REFUSED: dict[str, tuple[str, str, set[str], str]] = {
+    "partial unique": (
+        "update item set n = 0 where id in (10, 11, 12, 399); update item set name = 'out' where id = 12",
+        TARGET + "create unique index once on item (n) where name <> 'out';", {"11", "399"}, "23505 once",
+    ),
+    "unique expression": (
+        "update item set name = upper(name) where id > 390; update item set name = 'N7' where id = 300",
+        TARGET + "create unique index once on item (lower(name));", {"300"}, "23505 once",
+    ),
+    "nulls not distinct": (
+        "update item set n = null where id in (5, 6)",
+        TARGET + "create unique index once on item ((n + 0)) nulls not distinct;", {"6"}, "23505 once",
+    ),
+    "foreign key": (
+        "update item set n = 1000 where id = 44",
+        "create table lookup (n int primary key); insert into lookup select generate_series(1, 400);"
+        "create table item (id uuid primary key, n int constraint known references lookup, name text);", {"44"}, "23503 known",
+    ),
+    "an expression that fails on a row": (
+        "update item set n = 0 where id in (3, 250)",
+        TARGET + "create index halves on item ((100 / n)) where name like 'n%';", {"3", "250"}, "22012",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("load", ["auto", "live"])
+def test_rows_that_a_key_does_not_take_are_quarantined_with_their_children(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, name: str, load: str
+) -> None:
+    set_chunk_rows(monkeypatch, 100)
+    damage, target, guilty, evidence = REFUSED[name]
+    project = make_project(
+        f"{ITEMS}{CHILDREN}; {damage}",
+        f"{target} create table child (id uuid primary key, item_id uuid not null references item);",
+    )
+    project.write(
+        "item: {from: item, columns: {n: n, name: name}}\n"
+        "child: {from: child, references: {item_id: {to: item, path: item_id}}}",
+        f"load: {load}",
+    )
+    result = project.foreseen_run(matched=False)
+    assert {k for k, fate in project.fates("item").items() if fate == "refused_by_target"} == guilty
+    assert set(project.evidence("item").values()) == {evidence}
+    assert {k for k, fate in project.fates("child").items() if fate == "parent_quarantined"} == guilty
+    assert project.roots("child") == {k: ("item", k) for k in guilty}
+    assert project.target.value("select payload->>'id' from rowcall.quarantine where entity = 'item' limit 1") in guilty
+    assert result.entities[0].counts.migrated == 400 - len(guilty) == project.target.value("select count(*) from item")
+    assert project.migration.verify().ok
+    project.migration.undo()
+    assert project.target.value("select count(*) from item") == 0
+
+
+def test_where_triggers_fire_whatever_refuses_rows_stays(make_project: MakeProject) -> None:
+    project = make_project(
+        ITEMS + "; update item set n = 1 where id = 2",
+        f"{TARGET} create table log (n int); create index by_name on item (name); create unique index once on item ((n + 0));"
+        "create function note() returns trigger language plpgsql as $$ begin insert into log values (new.n); return new; end $$;"
+        "create trigger note after insert on item for each row execute function note();",
+    )
+    project.write("item: {from: item, columns: {n: n, name: name}}")
+    (load,) = project.migration.plan().as_json()["loads"]
+    assert load["taken"] == ["by_name"]
+    project.foreseen_run(matched=False)
+    assert project.fates("item")["2"] == "refused_by_target"
+    assert project.target.value("select count(*) from log") == 399
+
+
+def test_rows_of_others_in_a_keys_way_stop_the_run_in_words(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody writes into the table while its keys are away, twice the same value: none of these rows is the run's."""
+    set_chunk_rows(monkeypatch, 100)
+    project = make_project(ITEMS, TARGET + "create unique index once on item (lower(name));")
+    project.write("item: {from: item, columns: {n: n, name: name}}")
+    once = threading.Event()
+
+    def meddle(progress: Progress) -> None:
+        if progress.rows > 0 and not once.is_set():
+            once.set()
+            project.target.execute("insert into item values (gen_random_uuid(), 1, 'X'), (gen_random_uuid(), 2, 'x')")
+
+    with pytest.raises(TargetRefused, match="once does not take") as caught:
+        project.run(on_progress=meddle)
+    assert "rowcall run" in caught.value.hint
+    assert KeyBook(project.target).missing()
+    project.target.execute("delete from item where name in ('X', 'x')")
+    assert project.run().complete
+    assert not KeyBook(project.target).missing()
+    assert names(project, "item") == {"item_pkey", "once"}
+
+
+def test_a_row_of_others_stays_and_ours_is_quarantined(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_chunk_rows(monkeypatch, 100)
+    project = make_project(ITEMS, TARGET + "create unique index once on item (lower(name));")
+    project.write("item: {from: item, columns: {n: n, name: name}}")
+    done = threading.Event()
+
+    def meddle(progress: Progress) -> None:
+        if progress.rows > 0 and not done.is_set():
+            done.set()
+            project.target.execute("insert into item values (gen_random_uuid(), 1, 'N399')")
+
+    assert project.run(on_progress=meddle).complete
+    assert project.fates("item")["399"] == "refused_by_target"
+    assert project.target.value("select count(*) from item where name = 'N399'") == 1
