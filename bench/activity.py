@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ PARENT, OWN, CHILDREN = 1, (11, 12), (13, 14)  # fields of /proc/<pid>/stat behi
 BACKGROUND = "background"  # checkpointer, writers, autovacuum, io workers
 OTHER = "other"  # what no pattern fits, and what a process did after it was last seen
 WORKERS = " workers"  # behind a label: the share of parallel workers
-LOOK = "select pid, backend_type, leader_pid is not null, query from pg_stat_activity where pid <> pg_backend_pid()"
+LOOK = (
+    "select pid, backend_type, leader_pid is not null, state, query from pg_stat_activity where pid <> pg_backend_pid()"
+)
 Labels = Sequence[tuple[str, str]]
 
 
@@ -47,7 +49,8 @@ def children() -> Iterator[int]:
 
 
 class Activity:
-    """One server. `spent` is label -> processor seconds since the beginning, `now` the labels at the last look.
+    """One server. `spent` is label -> processor seconds since the beginning, `now` what went on at the last look; `watching`
+    is, once it is closed, what the looking itself took.
 
     A statement's label is that of the first pattern which fits its text. What a process spent between two looks counts half
     for what it did at each.
@@ -60,19 +63,20 @@ class Activity:
         if not (found := stat(self.own)):
             raise WayFailed("there is no /proc: processor time can be told apart on Linux only")
         self.postmaster = int(found[PARENT])
-        self.spent: Counter[str] = Counter()
+        self.spent: defaultdict[str, float] = defaultdict(float)
         self.now: set[str] = set()
         self._seen: dict[int, tuple[float, str]] = {}
         self.look()
         self.spent.clear()
-        self._begun = self._whole()
+        self._begun, self.watching = self._whole(), seconds(self.own, OWN)
 
     def look(self) -> set[str]:
         """What is going on."""
         self.now = set()
-        for pid, kind, parallel, query in self.connection.execute(LOOK).fetchall():
+        for pid, kind, parallel, state, query in self.connection.execute(LOOK).fetchall():
             label = self._label(kind, query or "")
-            self.now.add(label)
+            if state != "idle":
+                self.now.add(label)
             self._count(pid, label + (WORKERS if parallel and label not in (OTHER, BACKGROUND) else ""))
         return self.now
 
@@ -97,7 +101,8 @@ class Activity:
     def close(self) -> None:
         """The last look; what was not seen is `other`."""
         self.look()
-        self.spent[OTHER] += max(self._whole() - self._begun - self.spent.total(), 0.0)
+        self.watching = seconds(self.own, OWN) - self.watching
+        self.spent[OTHER] += max(self._whole() - self._begun - sum(self.spent.values()), 0.0)
         self.connection.close()
 
 

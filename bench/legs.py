@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,17 +23,19 @@ from typing import Any
 
 import psycopg
 
+from bench import crosswalk
 from bench.activity import CHILDREN, OWN, PROC, TICK, Activity, children, seconds
 from bench.clock import Timing, WayFailed, take
 from bench.machine import machine, settings, versions
 from bench.rates import RATES, SCHEMA_VERSION
 from bench.ways import TABLE, engine_run
-from bench.world import HERE, SOURCE, Copy, Size, World, fresh_copy, world
+from bench.world import HERE, Copy, Size, World, fresh_copy, world
 from rowcall import Migration
 from rowcall.errors import RowcallError
 
-INTERVAL = 0.05
+INTERVAL = 0.1
 WAL = "select pg_current_wal_lsn() - '0/0'::pg_lsn"
+INTERRUPTED = 130
 PHASES = ("start", "rows", "keys", "gate")
 _INDEX = r'^\s*create (?:unique )?index (?:if not exists )?(?:\w+\.)?"?(\w+)'
 ON_SOURCE = (
@@ -43,7 +46,8 @@ ON_SOURCE = (
 ON_TARGET = (
     ("hashtextextended|without_payload", "gate"),
     (r"^\s*copy (?:\"?rowcall\"?\.).* from stdin", "ledger"),
-    (r"^\s*copy .* from stdin", "heap"),
+    (rf"^\s*copy .*\b{TABLE}\b.* from stdin", "heap"),
+    (r"^\s*copy ", "parents"),
     (_INDEX, "index"),
     (r"^\s*alter table .* validate constraint \"?(\w+)", "foreign_key"),
     (r"^\s*analyze", "analyze"),
@@ -57,10 +61,10 @@ class Watch:
 
     def __init__(self, copy: Copy) -> None:
         self.source, self.target = Activity(copy.source, ON_SOURCE), Activity(copy.target, ON_TARGET)
-        self.engine: Counter[str] = Counter()
-        self.wal: Counter[str] = Counter()
+        self.engine: defaultdict[str, float] = defaultdict(float)
+        self.wal: defaultdict[str, int] = defaultdict(int)
         self.begun = {"start": time.monotonic()}
-        self.phase = "start"
+        self.phase, self.own = "start", time.process_time()
         self._wal = self._position()
         self._elders = set(children())  # the servers
         self._over = threading.Event()
@@ -92,7 +96,7 @@ class Watch:
 
     def _enter(self, busy: set[str]) -> None:
         entered = {
-            "start": any(label in busy for label in ("heap", "ledger")) and self._is_loading(),
+            "start": "heap" in busy,
             "rows": any(label.startswith(("index", "foreign_key")) for label in busy),
             "keys": "gate" in busy,
             "gate": False,
@@ -100,12 +104,6 @@ class Watch:
         if entered:
             self.phase = PHASES[PHASES.index(self.phase) + 1]
             self.begun[self.phase] = time.monotonic()
-
-    def _is_loading(self) -> bool:
-        """Whether the rows come that we measure, not those of the parents."""
-        copying = f"select from pg_stat_activity where query ~* 'copy .*{TABLE}.* from stdin'"
-        row = self.target.connection.execute(f"select exists ({copying} and state <> 'idle')".encode()).fetchone()
-        return bool(row and row[0])
 
     def end(self) -> None:
         self._over.set()
@@ -158,14 +156,14 @@ def _phases(watching: Watch, timing: Timing) -> dict[str, float]:
 
 
 def _cpu(watching: Watch, timing: Timing) -> dict[str, dict[str, float]]:
-    watching.engine["gate"] += max(timing.cpu_seconds - watching.engine.total(), 0.0)  # since the last sample
+    watching.engine["gate"] += max(timing.cpu_seconds - sum(watching.engine.values()), 0.0)  # since the last sample
     totals = {"source": watching.source.spent, "target": _kinds(watching.target.spent), "engine": watching.engine}
     return {name: {k: round(v, 3) for k, v in sorted(spent.items())} for name, spent in totals.items()}
 
 
-def _kinds(spent: Mapping[str, float]) -> Counter[str]:
+def _kinds(spent: Mapping[str, float]) -> dict[str, float]:
     """Without the names of indexes and keys."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for label, passed in spent.items():
         found[label.split()[0]] += passed
     return found
@@ -177,10 +175,11 @@ def _statements(spent: Mapping[str, float]) -> dict[str, float]:
 
 
 def _others(watching: Watch, timing: Timing, idle: float) -> float:
-    """The share of the machine's processor time that others took meanwhile, our sampling included."""
+    """The share of the machine's processor time that others took meanwhile."""
     wall = time.monotonic() - watching.begun["start"]
     cores = len(os.sched_getaffinity(0))
-    ours = watching.source.spent.total() + watching.target.spent.total() + timing.cpu_seconds
+    servers = sum(sum(server.spent.values()) + server.watching for server in (watching.source, watching.target))
+    ours = servers + timing.cpu_seconds + time.process_time() - watching.own
     return min(max(1 - (_idle() - idle + ours) / (wall * cores), 0.0), 1.0)
 
 
@@ -190,7 +189,7 @@ def _idle() -> float:
     return (int(fields[4]) + int(fields[5])) / TICK
 
 
-def _bytes(copy: Copy, wal: Mapping[str, float]) -> dict[str, int]:
+def _bytes(copy: Copy, wal: Mapping[str, int]) -> dict[str, int]:
     world, target, ledger = copy.world, copy.target, _partition(copy)
     sizes = {
         "source_table": (copy.source, "select pg_table_size('dispatch_notification')"),
@@ -206,9 +205,7 @@ def _bytes(copy: Copy, wal: Mapping[str, float]) -> dict[str, int]:
     return found | {
         "read": _stream(copy.source, _source_sql(copy)),
         "sent_rows": _stream(target, f"select * from {TABLE}"),
-        "sent_ledger": _stream(
-            target, f"select entity, source_key, outcome, target_id, cause, chunk from {ledger}"
-        ),
+        "sent_ledger": _stream(target, f"select entity, source_key, outcome, target_id, cause, chunk from {ledger}"),
     }
 
 
@@ -244,7 +241,7 @@ def _nothing(found: Sequence[Any], name: str) -> Any:
     return type(next(each[name] for each in found if name in each))()
 
 
-def legs(here: World, repeat: int, limit: float) -> dict[str, Any]:
+def legs(here: World, repeat: int, limit: float, parents: Sequence[int]) -> dict[str, Any]:
     """The whole document."""
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -262,12 +259,16 @@ def legs(here: World, repeat: int, limit: float) -> dict[str, Any]:
             found.append(measure(copy, limit))
         say(f"{number + 1}/{repeat} {sum(found[-1]['seconds'].values()):.2f} s, others {found[-1]['others']:.0%}")
     document |= middle(found)
+    say("what parents cost ...")
+    with fresh_copy(here, "legs") as copy:
+        document["crosswalk"] = crosswalk.points(copy.project(), copy.variables, parents)
     document["finished_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return document
 
 
 def say(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.flush()
 
 
 def options(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -275,18 +276,32 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scale", choices=("small", "seed", "full"), default="full", help="the demo's scale (full)")
     parser.add_argument("--rows", type=int, help="keep only so many notifications")
     parser.add_argument("--repeat", type=int, default=3, help="how often it is measured; the medians count (3)")
+    parser.add_argument(
+        "--parents", type=_numbers, default=crosswalk.POINTS, help="how many parents are tried, two numbers or more"
+    )
     parser.add_argument("--limit", type=float, default=3600, help="seconds after which it is given up (3600)")
     parser.add_argument("--out", type=Path, default=RATES, help="where the rates are written")
-    parser.add_argument("--work", type=Path, default=HERE / ".work-legs", help="a folder for the servers; it is deleted")
+    parser.add_argument(
+        "--work", type=Path, default=HERE / ".work-legs", help="a folder for the servers; it is deleted"
+    )
     return parser.parse_args(words)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(float(number)) for number in text.split(","))
 
 
 def main() -> int:
     chosen = options()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where the one who started us had it ignored
+        signal.signal(number, signal.default_int_handler)
     say(f"making the dataset (scale {chosen.scale}) and two servers ...")
     try:
         with world(chosen.work, Size(chosen.scale, chosen.rows)) as here:
-            document = legs(here, chosen.repeat, chosen.limit)
+            document = legs(here, chosen.repeat, chosen.limit, chosen.parents)
+    except KeyboardInterrupt:
+        say("interrupted: the servers are stopped, nothing was written")
+        return INTERRUPTED
     except (RowcallError, WayFailed) as error:
         say(str(error))
         return 1
