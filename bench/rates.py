@@ -62,8 +62,9 @@ class Rates:
 
         Between the points that were measured, and beyond the last, it is a straight line.
         """
-        numbers, loads, judged = zip(*self.crosswalk, strict=True)
-        return _line(number, numbers, loads), max(_line(number, numbers, judged) - judged[0], 0.0)
+        numbers, judged = [p[0] for p in self.crosswalk], [p[2] for p in self.crosswalk]
+        loading = _line(number, numbers, [p[1] for p in self.crosswalk])
+        return loading, max(_line(number, numbers, judged) - judged[0], 0.0)
 
     @property
     def disk_bytes(self) -> float:
@@ -79,8 +80,10 @@ class Rates:
 
     def gate(self, rows: float) -> tuple[Statement, Statement, Statement]:
         """What the source adds up, what the target adds up at the same time, and the counting behind it."""
-        share = rows / self.measured
-        return tuple(_times(s, share, rows) for s in (self.gate_source, self.gate_target, self.sums))  # type: ignore[return-value]
+        source, target, sums = (
+            _times(each, rows / self.measured, rows) for each in (self.gate_source, self.gate_target, self.sums)
+        )
+        return source, target, sums
 
 
 def _line(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -103,13 +106,11 @@ def load(path: Path = RATES) -> Rates:
 
 def rates(document: Mapping[str, Any]) -> Rates:
     """The rates of a document that bench.legs made. What no label fits counts as writing."""
-    rows = document["rows"]["source"]
+    rows: int = document["rows"]["source"]
     source, engine, target = (document["cpu"][name] for name in ("source", "engine", "target"))
     size = {name: value / rows for name, value in document["bytes"].items()}
     indexes, keys = (dict(_statements(document["statements"], kind)) for kind in ("index", "foreign_key"))
-    spread = (size["indexes"] + size["ledger_indexes"] + size["wal_keys"] + 2 * size["temporary"]) / max(
-        len(indexes), 1
-    )
+    written = size["indexes"] + size["ledger_indexes"] + size["wal_keys"] + 2 * size["temporary"]
 
     def of_table(name: str, statement: Statement, disk: float) -> Statement:
         return replace(statement, disk=disk, read=size["ledger" if name.startswith("settlement_") else "heap"])
@@ -135,7 +136,7 @@ def rates(document: Mapping[str, Any]) -> Rates:
         wal_bytes=size["wal_rows"],
         wal_keys_bytes=size["wal_keys"],
         temporary_bytes=size["temporary"],
-        indexes={name: of_table(name, statement, spread) for name, statement in indexes.items()},
+        indexes={name: of_table(name, statement, written / len(indexes)) for name, statement in indexes.items()},
         foreign_keys={name: of_table(name, statement, 0.0) for name, statement in keys.items()},
         gate_source=Statement(source.get("gate", 0.0), source.get("gate workers", 0.0), 0.0, size["source_table"]),
         gate_target=Statement(target.get("gate", 0.0), target.get("gate workers", 0.0), 0.0, size["ledger"]),

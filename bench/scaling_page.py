@@ -1,4 +1,4 @@
-"""`python -m bench.scaling_page`: docs/scaling.md and its picture, from rates.json and the simulation. No figure is typed by hand."""
+"""`python -m bench.scaling_page`: docs/scaling.md and its picture, from rates.json and the simulation; no figure is typed."""
 
 from __future__ import annotations
 
@@ -217,7 +217,11 @@ def _gain(found: _Figures, name: str, lever: str) -> str:
     if setup.one_machine and lever == "target_cores":
         more |= {"source_cores": more[lever], "worker_cores": more[lever], "threads": more[lever]}
     before, after = found.outcome(setup).seconds, found.outcome(replace(setup, **more)).seconds
-    return f"{max(1 - after / before, 0):.0%}".replace("%", " %")
+    return _percent(max(1 - after / before, 0))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _losses(found: _Figures) -> Iterator[str]:
@@ -249,8 +253,8 @@ def _room(found: _Figures) -> Iterator[str]:
     )
     yield from _table(("", *head[1:]), *rows, right="lrrrrr")
     yield (
-        f"Per row: table {per.heap_bytes:.0f} bytes, indexes of both {per.index_bytes:.0f}, ledger {per.ledger_bytes:.0f}; these are "
-        "the benchmark's rows, so scale by yours. The log is kept until a checkpoint, a replica or a backup has it: set "
+        f"Per row: table {per.heap_bytes:.0f} bytes, indexes of both {per.index_bytes:.0f}, ledger {per.ledger_bytes:.0f}; these "
+        "are the benchmark's rows, so scale by yours. The log is kept until a checkpoint, a replica or a backup has it: set "
         "`max_wal_size` well above what is written between two checkpoints, and watch replication slots."
     )
     yield ""
@@ -288,7 +292,8 @@ def _parents(found: _Figures) -> Iterator[str]:
     biggest = max(found.rates.crosswalk)
     yield (
         "Every row is joined with what became of its parents. The rates above are of rows with few parents. Where their number "
-        "is large, each engine loads them all, spills them to its disk, and looks through them for every batch: with three machines, "
+        "is large, each engine loads them all, spills them to its disk, and looks through them for every batch: with three "
+        "machines, "
         f"{_power(SHOWN)} rows take {duration(found.outcome(setup).seconds)}, and with "
         + ", ".join(f"{_power(n)} parents {duration(t)}" for n, t in zip(PARENTS, times, strict=True))
         + f". (Measured up to {biggest[0]:,} parents, named at random, beyond them a straight line; rows that name parents in the "
@@ -339,11 +344,12 @@ def _costs(document: Mapping[str, Any], per: Rates) -> Iterator[str]:
     quiet = (
         ""
         if is_quiet(document)
-        else f"; others took {document['others']:.0%} of the machine meanwhile, which makes them dearer"
+        else f"; others took {_percent(document['others'])} of the machine meanwhile, which makes them dearer"
     )
     yield (
         f"Measured {document['finished_at']} with {per.measured:,} rows on {machine['cpu']}, {machine['cores']} cores, Postgres "
-        f"{versions['source']} to {versions['target']}, rowcall at commit `{versions['commit']}`; medians of {document['repeat']}{quiet}."
+        f"{versions['source']} to {versions['target']}, rowcall at commit `{versions['commit']}`; medians of "
+        f"{document['repeat']}{quiet}."
     )
     yield ""
 
