@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test soak bench lint clean
 
 demo: $(STAMP)
 	$(BIN)/rowcall demo rowcall-demo
@@ -15,6 +15,10 @@ test: $(STAMP) lint
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH)
 	$(BIN)/python -m bench.page
+
+# Long runs of random kills: not part of CI.
+soak: $(STAMP)
+	$(BIN)/pytest -m soak --timeout 3600
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests bench

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import extremes, screen
 from bench.clock import WayFailed, take
-from bench.machine import machine, settings, versions
+from bench.machine import BUSY, load, machine, settings, versions
 from bench.peers import PEERS, gather
 from bench.results import SCHEMA_VERSION, Measured, with_ratios
 from bench.ways import KEYS, TABLE, WAYS, Way
@@ -82,10 +82,12 @@ def _measure_once(here: World, way: Way, measured: Measured, limit: float, which
 def bench(chosen: argparse.Namespace) -> dict[str, Any]:
     """The whole document. Raises WayFailed where the dataset cannot be made."""
     ways = [way for way in WAYS if way.name in chosen.only]
+    if (busy := load()) > BUSY:
+        say(f"THE MACHINE IS BUSY (load {busy:.2f} per core): this is a rehearsal, no figure can be trusted")
     theirs, absent = gather([peer for peer in PEERS if peer.name in chosen.only], say)
     say(f"making the dataset (scale {chosen.scale}) and two servers ...")
     with world(chosen.work, Size(chosen.scale, chosen.rows)) as here:
-        document = about(here, chosen)
+        document = about(here, chosen) | {"load": busy}
         say("{source:,} rows, of which {sound:,} are sound".format(**document["rows"]))
         found = measure(here, [*ways, *theirs], chosen.repeat, chosen.limit) | absent
         document["ways"] = {name: found[name].as_json() for name in NAMES if name in found}
@@ -96,7 +98,7 @@ def about(here: World, chosen: argparse.Namespace) -> dict[str, Any]:
     source = here.dsn(SOURCE)
     return {
         "schema_version": SCHEMA_VERSION,
-        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "began_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scale_name": chosen.scale,
         "repeat": chosen.repeat,
         "rows": {

@@ -1,4 +1,7 @@
-"""The usual migration script, well written: batches of 1,000 rows, re-keyed in Python, inserted by executemany."""
+"""The usual migration script, well written: batches of 1,000 rows, re-keyed in Python, inserted by executemany.
+
+As such scripts do, it notes each row's old and new id in a table `migration_mappings`, which tables that refer to these rows need.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, LiteralString, NoReturn
 from uuid import UUID, uuid5
 
 import psycopg
@@ -21,6 +24,10 @@ READ = """select id, recipient_id, template_name, template_context, channel, pri
 from dispatch_notification order by id"""
 INSERT_PROFILE = "insert into profiles values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 INSERT = "insert into system_messages values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+MAKE_MAPPINGS = """create table migration_mappings (
+    entity_type text, legacy_id bigint, entity_uuid uuid not null, primary key (entity_type, legacy_id)
+)"""
+INSERT_MAPPING = "insert into migration_mappings values (%s, %s, %s)"
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # jsonb cannot hold it
 Row = tuple[Any, ...]
 
@@ -45,16 +52,22 @@ def rekeyed(rows: list[Row], profiles: dict[int, UUID]) -> Iterator[Row]:
             yield uid, key, profiles[recipient], template, context, CHANNELS[channel], PRIORITIES[priority], *rest
 
 
+def write(writer: psycopg.Cursor[Any], entity: str, insert: LiteralString, rows: list[Row]) -> None:
+    writer.executemany(insert, rows)
+    writer.executemany(INSERT_MAPPING, [(entity, key, uid) for uid, key, *_ in rows])
+
+
 def main() -> None:
     with psycopg.connect(os.environ["BENCH_SOURCE"]) as source, psycopg.connect(os.environ["BENCH_TARGET"]) as target:
         people = source.execute(READ_PROFILES).fetchall()
         profiles = {row[0]: uuid5(NAMESPACE, f"profiles:{row[0]}") for row in people}
         writer = target.cursor()
-        writer.executemany(INSERT_PROFILE, [(profiles[row[0]], *row) for row in people])
+        writer.execute(MAKE_MAPPINGS)
+        write(writer, "profiles", INSERT_PROFILE, [(profiles[row[0]], *row) for row in people])
         reader = source.cursor("notifications")
         reader.execute(READ)
         while rows := reader.fetchmany(BATCH):
-            writer.executemany(INSERT, list(rekeyed(rows, profiles)))
+            write(writer, "system_messages", INSERT, list(rekeyed(rows, profiles)))
             target.commit()
         target.commit()
     with psycopg.connect(os.environ["BENCH_TARGET"], autocommit=True) as target:

@@ -48,13 +48,13 @@ def debian(name: str) -> Program:
         return Program(Path(found), _version_of(Path(found), {}))
     if not (PEERS / "debian" / "usr" / "bin" / name).exists():
         _unpack(name)
-    path, libraries = PEERS / "debian" / "usr" / "bin" / name, _libraries()
+    path = PEERS / "debian" / "usr" / "bin" / name
     try:
-        return Program(path, _version_of(path, libraries), libraries)
+        _version_of(path, _libraries())
     except Absent:
         _unpack(*LIBRARIES[name])
-        libraries = _libraries()
-        return Program(path, _version_of(path, libraries), libraries)
+        _version_of(path, _libraries())
+    return Program(path, _package_version(name), _libraries())
 
 
 def _unpack(*packages: str) -> None:
@@ -75,6 +75,12 @@ def _version_of(path: Path, environment: Mapping[str, str]) -> str:
     said = _run([str(path), "--version"], environment=environment)
     found = re.search(r'version "?([\w.~+-]+)', said)
     return found[1] if found else "unknown"
+
+
+def _package_version(name: str) -> str:
+    """That of the package: what the program says of itself may be older."""
+    [file] = (PEERS / "packages").glob(f"{name}_*.deb")
+    return file.name.split("_")[1].replace("%3a", ":")
 
 
 def dlt() -> Program:

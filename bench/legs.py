@@ -51,7 +51,7 @@ ON_TARGET = (
     (_INDEX, "index"),
     (r"^\s*alter table .* validate constraint \"?(\w+)", "foreign_key"),
     (r"^\s*analyze", "analyze"),
-    (r"from rowcall\.entity e left join rowcall\.settlement", "sums"),
+    (r"from rowcall\.settlement group by|from rowcall\.entity e left join rowcall\.settlement", "sums"),
     (r"^\s*commit", "commit"),
 )
 

@@ -15,6 +15,7 @@ from bench.world import HERE, SOURCE, TARGET, World
 LIBRARIES = ("adbc-driver-postgresql", "duckdb", "numpy", "psycopg", "pyarrow")
 SETTINGS = ("shared_buffers", "max_wal_size", "wal_level", "fsync", "synchronous_commit", "full_page_writes")
 GIGABYTE = 1e9
+BUSY = 0.3  # of load(): above it no figure can be trusted
 
 
 def machine() -> dict[str, Any]:
@@ -28,6 +29,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load() -> float:
+    """The work that waits for each core now: near 0 on a machine that has nothing else to do."""
+    return round(os.getloadavg()[0] / cores(), 2)
+
+
 def _cpu() -> str:
     found = re.search(r"^model name\s*:\s*(.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     return found[1] if found else platform.processor() or platform.machine()
@@ -35,7 +41,8 @@ def _cpu() -> str:
 
 def _system() -> str:
     found = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text("/etc/os-release"), re.MULTILINE)
-    return f"{found[1] if found else platform.system()}, {platform.system()} {platform.release()}, {platform.machine()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{found[1] if found else platform.system()}, {platform.system()} {kernel}, {platform.machine()}"
 
 
 def _text(path: str) -> str:

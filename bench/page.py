@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.extremes import WIDE_BYTES
+from bench.machine import BUSY
 from bench.picture import picture
 from bench.results import Document
 from bench.world import HERE
@@ -26,6 +27,10 @@ database's `system_messages`, by rowcall, by a pipe that does nothing, and by ot
 medians of {repeat}; ratios are of the medians. `make bench` measures it anew on your machine.
 
 ![Seconds per way]({picture})
+
+"""
+
+BUSY_NOTE = """**A rehearsal: the machine was busy with other work (load {load} per core). No figure here can be trusted.**
 
 """
 
@@ -52,6 +57,8 @@ def page(document: Document) -> str:
     text = HEAD.format(
         source=rows["source"], bad=rows["source"] - rows["sound"], repeat=document["repeat"], picture=PICTURE
     )
+    if document["load"] > BUSY:
+        text += BUSY_NOTE.format(load=document["load"])
     parts = (_ways(document), _steps(document), _targets(document), _extremes(document), _does(document))
     text += "\n".join("\n".join(part) for part in parts)
     versions = document["versions"]
@@ -69,7 +76,7 @@ def _table(*rows: tuple[str, ...], right: str) -> Iterator[str]:
     yield "| " + " | ".join(rows[0]) + " |"
     yield "|" + "|".join("---:" if side == "r" else "---" for side in right) + "|"
     for row in rows[1:]:
-        yield "| " + " | ".join(row) + " |"
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
     yield ""
 
 
@@ -161,7 +168,7 @@ def _where(document: Document) -> Iterator[str]:
     yield f"- Postgres {versions['source']} to {versions['target']}, both on this machine: " + ", ".join(
         f"{name} {value}" for name, value in settings.items()
     )
-    yield f"- measured {document['finished_at']}"
+    yield f"- begun {document['began_at']}, load before it {document['load']} per core"
 
 
 def main(words: list[str] | None = None) -> int:

@@ -131,7 +131,8 @@ PEERS = (
     Peer(
         "dlt",
         "dlt, pyarrow and csv",
-        "extracts the legacy table as Arrow through SQLAlchemy (backend pyarrow), loads csv files by COPY; no key",
+        "extracts the legacy table as Arrow through SQLAlchemy (backend pyarrow), loads csv files by COPY, where an empty text "
+        "becomes NULL; no key",
         dlt,
         partial(_dlt, "pyarrow", "csv"),
         COUNT.format("loaded.dispatch_notification"),

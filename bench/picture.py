@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from bench.results import Document
 
-WIDTH, LABELS, FIGURES = 860, 210, 150  # pixels: the whole, the names on the left, the figures on the right
+WIDTH, LABELS, FIGURES = 880, 210, 180  # pixels: the whole, the names on the left, the figures on the right
 BAR, STEP, TOP = 20, 32, 16
 STYLE = """text { font: 14px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #24292f }
 .figure { fill: #57606a } .bar { fill: #afb8c1 } .floor { fill: #57606a } .rowcall, .check { fill: #1a7f64 }

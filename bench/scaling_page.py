@@ -78,7 +78,7 @@ assumed, the costs of a row are measured.
 ADVICE = """
 - **First the target**: it writes each row at least three times (to its log, the table, the indexes), and it is one machine. A
   fast disk comes before cores; more memory than the table and its ledger saves reading it again.
-- **More engines** (a Dask cluster) help while the engines' cores are what is full, and no longer. One engine keeps several cores
+- **More engines** (a [Dask cluster](cluster.md)) help while the engines' cores are what is full, and no longer. One engine keeps several cores
   of a target busy: look at the table above before you add a second.
 - **What does not help**: engines beside a target that is full; more threads than the target takes sessions
   (`max_connections`, 100 unless it was raised); cores for what one process does at a time.
@@ -94,7 +94,7 @@ LIMITS = """
 - **Transaction numbers.** At the target one for each chunk: {target_numbers} for 10^10 rows, of two thousand million. At the source
   the table above says how many may be used while the snapshot is open, before the server would refuse to write.
 - **Chunks** are rows of the ledger's table: {chunks} for 10^10 rows. The engine reads their list as a whole.
-- **Sessions.** A thread of an engine has one session at the source and {sessions} at the target.
+- **Sessions.** A thread of an engine has one session at the source and {sessions} at the target: see [cluster.md](cluster.md).
 - **Keys of the ledger** are text, so that its index grows with their length.
 - **A table that is in use** (`load: live`) keeps its keys on: each row then pays for its index entries at once, and these times
   do not hold.

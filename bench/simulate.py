@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bench.machine import BUSY
 from bench.plant import Outcome, Setup, simulate
 from bench.rates import RATES, Rates, is_quiet, rates
 
@@ -61,7 +62,7 @@ def comparisons(document: Mapping[str, Any], results: Mapping[str, Any] | None) 
     measured = [("the run of the rates", document["rows"]["source"], sum(document["seconds"].values()))]
     if not is_quiet(document):
         measured = []
-    if results and same_machine(document, results):
+    if results and comparable(document, results):
         measured += benchmarks(results)
     cores, found = document["machine"]["cores"], rates(document)
     return [
@@ -70,8 +71,9 @@ def comparisons(document: Mapping[str, Any], results: Mapping[str, Any] | None) 
     ]
 
 
-def same_machine(document: Mapping[str, Any], results: Mapping[str, Any]) -> bool:
-    return bool(results.get("machine") == document["machine"])
+def comparable(document: Mapping[str, Any], results: Mapping[str, Any]) -> bool:
+    """Whether the benchmark ran on the same machine, and that had nothing else to do."""
+    return bool(results["machine"] == document["machine"] and results.get("load", 0.0) <= BUSY)
 
 
 def benchmarks(results: Mapping[str, Any]) -> list[tuple[str, int, float]]:
@@ -88,7 +90,7 @@ def benchmarks(results: Mapping[str, Any]) -> list[tuple[str, int, float]]:
 def compared(found: Sequence[Comparison]) -> Iterator[str]:
     """The comparison as lines."""
     if not found:
-        yield "not compared: others worked on the machine when the rates were measured, and results.json is of another one"
+        yield "not compared: others worked on the machine when the rates and the benchmark were measured"
     for each in found:
         yield (
             f"{each.name}: {each.rows:,} rows in {each.measured:.1f} s measured, {each.simulated:.1f} s simulated "

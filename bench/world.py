@@ -147,10 +147,11 @@ def _session(dsn: str) -> Iterator[psycopg.Connection[Any]]:
 
 @contextmanager
 def world(folder: Path, size: Size) -> Iterator[World]:
-    """Makes the demo and keeps its servers running; afterwards all of it is deleted."""
+    """Makes the demo and keeps its servers running; afterwards all of it is deleted. Raises RowcallError, WayFailed."""
+    made = World(folder)
+    made.servers.remove()  # of a bench that was killed; refused while another one runs
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = World(folder)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(made.servers.remove)

@@ -20,7 +20,8 @@ from psycopg.conninfo import make_conninfo
 
 from rowcall.forecast import ForecastDocument
 from rowcall.migration import Migration, RunResult
-from rowcall.move.belt import chunk_ranges
+from rowcall.move.chunking import chunk_ranges
+from rowcall.move.replan import Remains
 from rowcall.postgres.connect import Session, connect
 from rowcall.postgres.embedded import EmbeddedServers
 from rowcall.postgres.embedded_postmaster import free_port
@@ -249,4 +250,5 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def set_chunk_rows(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(chunk_ranges, "__defaults__", (rows,))
+    for function in (chunk_ranges, Remains.spans):
+        monkeypatch.setattr(function, "__defaults__", (rows,))

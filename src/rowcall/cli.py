@@ -166,6 +166,13 @@ def run(
         list[str] | None, typer.Option("--entity", help="Only this entity and its parents; repeatable.")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Undo the run, then begin anew.")] = False,
+    executor: Annotated[
+        Literal["local", "dask"],
+        typer.Option("--executor", help="local, or dask: the workers of a cluster settle chunks."),
+    ] = "local",
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="The cluster's scheduler, tcp:// or tls://.")
+    ] = None,
     project: Project = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -174,7 +181,9 @@ def run(
     screen = Screen(json, quiet)
     migration = _open(project, screen)
     with screen.progress() as on_progress:
-        result = migration.run(on_progress, entities=entity or (), restart=restart)
+        result = migration.run(
+            on_progress, entities=entity or (), restart=restart, executor=executor, scheduler=scheduler
+        )
     screen.document(_run_json(result))
     screen.show(entities_table([entity_line(e) for e in result.entities]))
     totals = result.totals

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rowcall.errors import ConnectionFailed
 from rowcall.ledger import Ledger
 from rowcall.mapping import Mapping
 from rowcall.move.belt import Stop
@@ -21,8 +22,6 @@ from rowcall.postgres.snapshot import SourceSnapshot
 from rowcall.survey import survey
 from rowcall.verify import Scope
 from rowcall.workspace import Workspace
-
-WORKERS = 2
 
 
 @dataclass
@@ -50,7 +49,8 @@ class Desk:
         self.stack.callback(taken.close)
         return taken
 
-    def crew(self, snapshot: SourceSnapshot, stop: Stop, size: int = WORKERS) -> Crew:
+    def crew(self, snapshot: SourceSnapshot, stop: Stop, size: int = 0) -> Crew:
+        """`size` workers; 0: as many as the plan has. Raises ConnectionFailed where a server does not take them."""
         servers = Servers(
             self.dsns.source,
             self.dsns.target,
@@ -59,7 +59,16 @@ class Desk:
             self.mapping.source.schema,
             self.mapping.target.schema,
         )
-        return self.stack.enter_context(Crew(size, servers, self.workspace, stop))
+        return self.stack.enter_context(Crew(size or self._workers(), servers, self.workspace, stop))
+
+    def _workers(self) -> int:
+        workers = self.plan.workers
+        if workers.lacking:
+            raise ConnectionFailed(
+                workers.lacking, f"too few connections for the workers: {workers.why}",
+                hint="close some, raise the limit (max_connections, or that of the role or database), or lower `workers`",
+            )  # fmt: skip
+        return workers.number
 
     def scope(
         self, snapshot: SourceSnapshot, names: frozenset[str] | None = None, source: Reader | None = None

@@ -1,13 +1,15 @@
 """What stops a run. A bad row is data (see rows.Rejection); an exception here ends the command.
 
 Every error carries typed fields, an exit code of the contract and a hint that tells the operator what to do next.
-No error ever holds a row's values: drivers' messages quote whole rows, so their text is never passed on.
+No error ever holds a row's values: drivers' messages quote whole rows, so their text is never passed on. Errors cross
+a cluster whole: pickled, they keep their type and all their fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class RowcallError(Exception):
@@ -22,6 +24,17 @@ class RowcallError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  next: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own way would call the class with its message alone, which few of these take.
+        return _again, (type(self), dict(vars(self)))
+
+
+def _again(kind: type[RowcallError], fields: dict[str, Any]) -> RowcallError:
+    """An error as it was before it was pickled."""
+    error = kind.__new__(kind, fields["message"])
+    vars(error).update(fields)
+    return error
 
 
 class UsageError(RowcallError):
@@ -67,14 +80,6 @@ class SourceUnreadable(RowcallError):
         super().__init__(f"{table}: {reason}", hint=hint)
 
 
-class SourceMoved(RowcallError):
-    """The source changed under a run in a way that cannot be reconciled. Fields: table."""
-
-    def __init__(self, table: str, reason: str, *, hint: str = "") -> None:
-        self.table = table
-        super().__init__(f"{table}: {reason}", hint=hint)
-
-
 class TargetRefused(RowcallError):
     """The target refuses a statement for a reason that is no row's fault. Fields: table, sqlstate."""
 
@@ -85,6 +90,10 @@ class TargetRefused(RowcallError):
 
 class LedgerConflict(RowcallError):
     """The ledger in the target does not belong to this run, or another command holds it."""
+
+
+class ClusterFailed(RowcallError):
+    """The cluster cannot be reached, has no workers, or its workers do not do their part."""
 
 
 class BudgetExceeded(RowcallError):

@@ -11,17 +11,20 @@ from itertools import count
 from pathlib import Path
 
 from rowcall import forecast
+from rowcall.cluster import Cluster, reach
 from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import Interrupted, LedgerConflict, NotConserved, UsageError
 from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, load_rejected
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
-from rowcall.mapping import peek
+from rowcall.mapping import peek, without_endpoints
 from rowcall.move.belt import Stop, Tables
+from rowcall.move.budget import over_budget
 from rowcall.move.forecast import Forecast
+from rowcall.move.pools import LocalPool
 from rowcall.move.resume import Resume
-from rowcall.move.run import Run, over_budget
+from rowcall.move.run import Hands, Run
 from rowcall.move.takeback import take_back_all
-from rowcall.move.worker import Crew
+from rowcall.move.worker import Worker
 from rowcall.plan.plan import Plan, foreseen_notes, needed
 from rowcall.postgres.catalog import read_schema
 from rowcall.postgres.errors import DriverError
@@ -36,7 +39,7 @@ from rowcall.version import __version__
 from rowcall.workspace import DuckError, is_interrupt
 
 FILE = "rowcall.yaml"
-WORKERS = 2
+BUILDERS = 2  # sessions that put a step's keys back
 Notify = Callable[[str], None]
 
 
@@ -119,14 +122,25 @@ class Migration:
     # -- the run ----------------------------------------------------------------------------------------------------
 
     def run(
-        self, on_progress: OnProgress = silent, *, entities: Sequence[str] = (), restart: bool = False
+        self,
+        on_progress: OnProgress = silent,
+        *,
+        entities: Sequence[str] = (),
+        restart: bool = False,
+        executor: str = "local",
+        scheduler: str | None = None,
     ) -> RunResult:
         """Does the migration, or continues an interrupted one; ends only through the conservation gate.
 
-        `entities` limits it to these and the parents that they need. Raises NotConserved, BudgetExceeded, Interrupted.
+        `entities` limits it to these and the parents that they need. `executor` "dask" has the chunks settled by the cluster
+        whose `scheduler` is given by its address. Raises NotConserved, BudgetExceeded, Interrupted, ClusterFailed.
         """
-        if restart:
-            self._undo_sound(on_progress)
+        with reach(executor, scheduler, self.notify) as cluster:
+            if restart:
+                self._undo_sound(on_progress)
+            return self._run(cluster, on_progress, entities)
+
+    def _run(self, cluster: Cluster | None, on_progress: OnProgress, entities: Sequence[str]) -> RunResult:
         with self._desk(lock=True) as desk:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
@@ -137,9 +151,14 @@ class Migration:
                     self._look_again(desk, snapshot, stop)
                     return self._result(desk, only, started)
                 with _interrupted_unless_done(desk.ledger):
-                    crew = desk.crew(snapshot, stop)
-                    self._settle(desk, snapshot, crew, stop, on_progress, only)
-                    self._gate(desk, snapshot, crew, only)
+                    if cluster:
+                        desk.ledger.set_mapping(without_endpoints(self.file))
+                    lead, builders = desk.crew(snapshot, stop, 1), desk.crew(snapshot, stop, BUILDERS)
+                    crew = lead if cluster else desk.crew(snapshot, stop)
+                    pool = cluster or desk.stack.enter_context(LocalPool(len(crew.workers)))
+                    hands = Hands(lead.workers[0], builders, crew, pool)
+                    self._settle(desk, snapshot, hands, stop, on_progress, only)
+                    self._gate(desk, snapshot, hands.lead, only)
                 return self._result(desk, only, started)
 
     def _open_ledger(self, desk: Desk) -> bool:
@@ -178,26 +197,27 @@ class Migration:
         self,
         desk: Desk,
         snapshot: SourceSnapshot,
-        crew: Crew,
+        hands: Hands,
         stop: Stop,
         on_progress: OnProgress,
         only: frozenset[str] | None,
     ) -> None:
         target = desk.reader("target")
-        tables = Tables(desk.plan, crew.workers[0])
-        resume = Resume(desk.plan, desk.ledger, crew.workers[0].reader, target, tables)
+        tables = Tables(desk.plan, hands.lead)
+        desk.ledger.claim()  # nobody of an earlier run settles any more, not even a worker on another machine
+        resume = Resume(desk.plan, desk.ledger, hands.lead.reader, target, tables)
         number = desk.ledger.add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
         if moved := resume.moved():
             told = f"{moved.told()}: {len(moved.chunks)} settled chunks are judged again"
             self.notify(told)
             desk.ledger.note_snapshot(number, told)
             resume.take_back(moved)
-        Run(desk.plan, desk.ledger, crew, target, tables, number, stop, on_progress)(only)
+        Run(desk.plan, desk.ledger, hands, target, tables, number, stop, on_progress, snapshot.count)(only)
 
-    def _gate(self, desk: Desk, snapshot: SourceSnapshot, crew: Crew, only: frozenset[str] | None) -> None:
+    def _gate(self, desk: Desk, snapshot: SourceSnapshot, lead: Worker, only: frozenset[str] | None) -> None:
         """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
         # By a reader that has its locks already: a new one could not get past somebody who waits for an exclusive lock.
-        accounts = check_accounts(desk.scope(snapshot, only, crew.workers[0].reader), target_ids=False)
+        accounts = check_accounts(desk.scope(snapshot, only, lead.reader), target_ids=False)
         if wrong := [a for a in accounts if not a.ok]:
             told = "; ".join(
                 f"{a.entity}: {a.missing_lines} keys without a line, {a.surplus_lines} lines without a key, "
@@ -207,7 +227,7 @@ class Migration:
             raise NotConserved(f"the sums do not close: {told}", hint="see `rowcall verify`; the run is not complete")
         for a in accounts:  # the source may have moved since its rows were counted first
             desk.ledger.expect(a.entity, a.source)
-        complete = all(e.chunks_settled == e.chunks and e.chunks for e in desk.ledger.sums())
+        complete = desk.ledger.settled()
         desk.ledger.set_state("complete" if complete else "interrupted")
 
     def _result(self, desk: Desk, only: frozenset[str] | None, started: float) -> RunResult:
@@ -234,6 +254,7 @@ class Migration:
             _need(ledger)
             ledger.lock(self.notify)
             _need(ledger)
+            ledger.claim()  # what a worker elsewhere still has under way is not to come in behind
             return take_back_all(ledger, read_schema(target, self.endpoints["target"].schema), on_progress)
 
     # -- after ------------------------------------------------------------------------------------------------------

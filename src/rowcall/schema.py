@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from rowcall.sql import ident, qualified
-
 INTEGERS = frozenset({"int2", "int4", "int8"})
 TEXTS = frozenset({"text", "varchar", "bpchar", "citext", "name"})
 
@@ -122,7 +120,7 @@ class Table:
 class TableKey:
     """An index, key or foreign key that a load may take away, with all that it takes to put it back as it was.
 
-    `kind`: "primary key", "unique" (a constraint), "index" (a unique one, too) or "foreign key". `build` and `attach` are
+    `kind`: "primary key", "unique" (a constraint), "index" (a unique one, too) or "foreign key". `drop`, `build` and `attach` are
     complete statements: an index is built, a foreign key added NOT VALID; then a constraint is made of the index, a foreign
     key validated. `rests_on` is the index that a foreign key needs; `stays` says why it cannot be taken away ("": it can).
     `columns` is None for an index over expressions; `parts`, `only` and `nulls_distinct` say what must be unique where.
@@ -131,6 +129,7 @@ class TableKey:
     table: str  # qualified "schema.table"
     name: str
     kind: str
+    drop: str
     build: str
     attach: tuple[str, ...] = ()
     unique: bool = False
@@ -144,13 +143,6 @@ class TableKey:
     deferrable: bool = False
     on_delete: str = "a"
     stays: str = ""
-
-    @property
-    def drop(self) -> str:
-        """The statement that takes it away."""
-        if self.kind == "index":
-            return f"drop index {ident(self.table.split('.', 1)[0], self.name)}"
-        return f"alter table {qualified(self.table)} drop constraint {ident(self.name)}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from rowcall.mapping import read_mapping
 from rowcall.mapping.model import Entity, Mapping
 from rowcall.plan.judge import Knowledge
 from rowcall.plan.plan import Plan
-from rowcall.postgres.catalog import ServerProbe, read_schema
+from rowcall.plan.workers import Machine, Room, cpus
+from rowcall.postgres.catalog import ServerProbe, read_room, read_schema
 from rowcall.postgres.connect import Session
 from rowcall.postgres.table_keys import read_keys
 from rowcall.schema import Schema, TableKey, Type
@@ -34,8 +35,9 @@ def survey(
     types = _types(mapping, probe)
     literals = {(text, t.sql): probe.bytes(text, t) for text, t in _literals(mapping, target_schema)}
     content = content_types(mapping, source)
+    machine = Machine(cpus(), Room(*read_room(source)), Room(*read_room(target)))
     return mapping, Knowledge(
-        source_schema, target_schema, types, content, literals, _occupied(target, mapping, ledger),
+        source_schema, target_schema, types, content, literals, machine, _occupied(target, mapping, ledger),
         _keys(target, mapping, away),
     )  # fmt: skip
 

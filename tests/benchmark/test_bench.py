@@ -76,7 +76,7 @@ def test_a_pipe_is_timed_as_a_whole(tmp_path: Path) -> None:
     timing = take(
         job(
             "import time; time.sleep(0.3); print('x' * 10)",
-            "import sys; sys.exit(len(sys.stdin.read()) - 11); bytearray(1)",
+            "import sys; sys.exit(len(sys.stdin.read()) - 11)",
         ),
         tmp_path / "log",
         30,
@@ -140,3 +140,8 @@ def test_a_target_whose_way_is_missing_is_not_met(document: Any) -> None:
 def test_a_missed_target_is_shown(document: Any) -> None:
     document["ways"]["rowcall"]["median"] = document["ways"]["floor"]["median"] * 2
     assert "| run, of the floor | at most 1.5 x | 2 x | **no** |" in page.page(with_ratios(document))
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.05, False), (2.0, True)])
+def test_a_busy_machine_is_told(load: float, told: bool, document: Any) -> None:
+    assert ("A rehearsal" in page.page({**document, "load": load})) is told

@@ -16,7 +16,10 @@ from rowcall.ledger import book
 from rowcall.mapping.conversions import CONVERSIONS
 from rowcall.mapping.document import DocumentShape, EntityShape, FillerShape, ReferenceShape
 from rowcall.mapping.load import load
+from rowcall.plan.chunks import PAGES as HEAP_PAGES
+from rowcall.plan.chunks import SPARSE
 from rowcall.plan.plan import CHUNK_ROWS
+from rowcall.plan.workers import MOST
 from rowcall.rows import Disposition, Outcome, Reason
 
 CAUSES = DOCS / "causes"
@@ -146,4 +149,9 @@ def test_every_conversion_has_its_line() -> None:
 
 
 def test_figures_that_are_told() -> None:
-    assert f"about {CHUNK_ROWS:,} rows" in (DOCS / "how-it-works.md").read_text()
+    told = (DOCS / "how-it-works.md").read_text()
+    assert f"about {CHUNK_ROWS:,} rows" in told
+    assert f"at most {SPARSE} values per row" in told
+    assert f"{SPARSE * CHUNK_ROWS:,} rows, however" in told
+    assert f"{HEAP_PAGES:,} pages: {HEAP_PAGES * 8 // 1024} MB" in told
+    assert f"at most {MOST}, and" in (DOCS / "mapping.md").read_text()

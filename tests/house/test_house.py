@@ -19,7 +19,7 @@ FLOORS = {
     "plan": 3, "postgres": 3, "workspace": 3,
     "ledger": 4, "survey": 5,
     "move": 5, "verify": 5, "explain": 5,
-    "forecast": 6, "desk": 6, "report": 7, "migration": 8,
+    "forecast": 6, "desk": 6, "cluster": 6, "report": 7, "migration": 8,
     "cli": 9, "screen": 9, "frame": 8, "demo": 9, "__main__": 10, "__init__": 10,
 }  # fmt: skip
 SIDEWAYS = {("mapping", "rows"), ("cli", "screen"), ("cli", "demo")}

@@ -92,6 +92,7 @@ namespace: 5b0e7f0c-9a6e-4d3e-8f55-0d4f2a3b1c11
 source: {embedded: legacy, schema: public}
 target: {env: TARGET_DSN}
 error_budget: 5%
+workers: 4
 content_types:
   formerly:
     dispatch.plan: [12]

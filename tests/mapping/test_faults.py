@@ -26,6 +26,9 @@ CASES: list[tuple[str, str, str, str]] = [
     ("error_budget: 5%", "error_budget: five", "five", "write a share such as 5%"),
     ("error_budget: 5%", "error_budget: 101%", "101%", "is no error budget"),
     ("error_budget: 100", "error_budget: -1", "-1", "is no error budget"),
+    ("workers: 4", "workers: 0", "0\ncontent", "is no number of workers: write auto, or a number such as 4"),
+    ("workers: 4", "workers: many", "many", "write auto"),
+    ("workers: 4", "workers: true", "true", "is no number of workers"),
     ("project: dispatch\n", "project: a\nproject: b\n", "project: b", "stands at 2:1 already: leave one of both out"),
     ("project: dispatch", "project: !secret dispatch", "!secret", "a tag means nothing here"),
     # endpoints

@@ -97,9 +97,9 @@ def test_positions_are_exact(tmp_path: Path) -> None:
     for loc, (line, column) in mapping.positions.items():
         if isinstance(loc[-1], str) and loc[-1] != "null":
             assert lines[line - 1][column - 1 :].startswith(loc[-1]), loc
-    assert mapping.positions["entities", "case_messages", "columns", "body"] == (40, 7)
-    assert mapping.positions["entities", "case_messages", "references", "case_id", "sentinels", 0] == (58, 21)
-    assert mapping.place("entities", "case_messages", "columns", "body", "nowhere").endswith("rowcall.yaml:40:7")
+    assert mapping.positions["entities", "case_messages", "columns", "body"] == (41, 7)
+    assert mapping.positions["entities", "case_messages", "references", "case_id", "sentinels", 0] == (59, 21)
+    assert mapping.place("entities", "case_messages", "columns", "body", "nowhere").endswith("rowcall.yaml:41:7")
 
 
 def test_the_fingerprint_is_of_what_decides(tmp_path: Path) -> None:
@@ -109,6 +109,7 @@ def test_the_fingerprint_is_of_what_decides(tmp_path: Path) -> None:
         ("clinical", "none"),
         ("TARGET_DSN", "OTHER"),
         ("100", "7"),
+        ("workers: 4", "workers: auto"),
         ("rowcall: 1", "# hi\nrowcall: 1"),
     ]
     other = [("(body) > 0", "(body) > 1"), ("[12]", "[13]"), ("identity: messages", "identity: m"), ("[0]", "[1]")]

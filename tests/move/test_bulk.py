@@ -17,6 +17,7 @@ from conftest import MakeProject, Project, set_chunk_rows
 
 from rowcall.errors import TargetRefused
 from rowcall.ledger import KeyBook
+from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
 from rowcall.progress import Progress
 
@@ -78,7 +79,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from rowcall.migration import Migration
-from rowcall.move.belt import chunk_ranges
+from rowcall.move.chunking import chunk_ranges
 chunk_ranges.__defaults__ = (400,)
 migration = Migration.open(Path(sys.argv[1]))
 migration.undo() if sys.argv[2:] == ["undo"] else migration.run()
@@ -267,7 +268,7 @@ def test_rows_that_a_key_does_not_take_are_quarantined_with_their_children(
     project.write(
         "item: {from: item, columns: {n: n, name: name}}\n"
         "child: {from: child, references: {item_id: {to: item, path: item_id}}}",
-        f"load: {load}",
+        f"load: {load}\nworkers: 1",
     )
     result = project.foreseen_run(matched=False)
     assert {k for k, fate in project.fates("item").items() if fate == "refused_by_target"} == guilty
@@ -336,3 +337,19 @@ def test_a_row_of_others_stays_and_ours_is_quarantined(
     assert project.run(on_progress=meddle).complete
     assert project.fates("item")["399"] == "refused_by_target"
     assert project.target.value("select count(*) from item where name = 'N399'") == 1
+
+
+def test_a_table_at_which_others_work_stops_the_run_before_anything_is_done(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, dump: Dump
+) -> None:
+    monkeypatch.setattr("rowcall.move.bulk.LOCK_PATIENCE", "50ms")
+    project = made(make_project)
+    before = dump(project)
+    with connect(project.target_dsn, "target") as vacuum, vacuum.transaction():
+        vacuum.execute("lock table item in share update exclusive mode")
+        with pytest.raises(TargetRefused, match="exclusive lock") as caught:
+            project.run()
+    assert "load: live" in caught.value.hint
+    assert dump(project) == before
+    assert project.run().complete
+    assert dump(project) == before

@@ -51,7 +51,7 @@ from pathlib import Path
 from rowcall.errors import Interrupted
 from rowcall.ledger import Ledger
 from rowcall.migration import Migration
-from rowcall.move.belt import chunk_ranges
+from rowcall.move.chunking import chunk_ranges
 chunk_ranges.__defaults__ = (500,)
 try:
     result = Migration.open(Path(sys.argv[1])).run()
@@ -182,7 +182,7 @@ def test_unique_values_that_move_between_settled_and_open_chunks(
     sql = "create table v (id int primary key, t text); insert into v select g, 'v' || g from generate_series(1, 100) g; update v set t = 'v9' where id = 19"
     target = "create table v (id uuid primary key, t text unique)"
     project = make_project(sql, target)
-    project.write("v: {from: v, columns: {t: {sql: lower(t)}}}")
+    project.write("v: {from: v, columns: {t: {sql: lower(t)}}}", "workers: 1")
     interrupted(project, "v", 30)
     ledger = Ledger(project.target)
     first, second = [c for c in ledger.chunks() if c.state == "settled"][:2]

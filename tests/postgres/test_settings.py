@@ -123,7 +123,7 @@ def test_a_schema_of_the_ledgers_name_is_left_alone(make_project: MakeProject) -
 
 def test_statistics_wait_for_nobody(make_project: MakeProject) -> None:
     project = make_project(SOURCE, TARGET)
-    project.write(MAPPING)
+    project.write(MAPPING, "load: live")
     with psycopg.connect(project.target_dsn) as vacuum:
         vacuum.execute("lock table item in share update exclusive mode")
         run = Thread(target=project.run, daemon=True)

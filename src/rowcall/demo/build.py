@@ -13,9 +13,10 @@ from typing import Any
 from rowcall.demo.generate import SCALES, Keys, facts, generate
 from rowcall.demo.project import TARGET_SQL, mapping_yaml
 from rowcall.errors import UsageError
+from rowcall.mapping.model import VARIABLES
 from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
-from rowcall.postgres.places import VARIABLES, Places
+from rowcall.postgres.places import Places
 
 SERVERS = {"legacy": 16, "target": 18}
 MARKER = Path(".rowcall") / "demo.json"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
 from uuid import UUID, uuid4
 
-from rowcall.errors import LedgerConflict
+from rowcall.errors import Interrupted, LedgerConflict
+from rowcall.plan.chunks import Span
 from rowcall.postgres.connect import Session
+from rowcall.postgres.errors import DriverError
 from rowcall.postgres.queries import named_queries
 from rowcall.rows import Counts
 
@@ -23,6 +26,7 @@ QUARANTINED_ROW = (
     "entity", "source_key", "payload", "rejections", "disposition",
     "root_entity", "root_key", "parent_entity", "parent_key", "chunk",
 )  # fmt: skip
+DUPLICATE = ("entity", "source_key", "columns")
 NULLED_REFERENCE = ("entity", "source_key", "target_column", "code", "hop", "value", "chunk")
 
 
@@ -51,16 +55,16 @@ class EntityRecord:
     source_table: str
     identity: str
     together: bool  # settled in one transaction with the entities of its step
+    rows_counted: bool = False  # whether rows_expected is a count, no estimate
 
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """A key range: above `lower`, up to and with `upper` (the key columns' texts); None is open."""
+    """A part of an entity's rows: the unit of work, of commit and of retry."""
 
     id: int
     entity: str
-    lower: tuple[str, ...] | None
-    upper: tuple[str, ...] | None
+    span: Span
     state: str
     epoch: int
     snapshot: int | None
@@ -80,12 +84,18 @@ class EntitySums:
     name: str
     impact: str
     expected: int | None
+    counted: bool  # whether `expected` is a count, no estimate
     counts: Counts
     open: int
     seconds: float
     rows_read: int
     chunks: int
     chunks_settled: int
+
+    @property
+    def total(self) -> int:
+        """The rows that there are, as far as it is known: an estimate may fall short of what was read already."""
+        return max(self.expected or 0, self.rows_read)
 
 
 class Ledger:
@@ -139,6 +149,14 @@ class Ledger:
         if forecast is not None:
             self._do("set_forecast", json.dumps(forecast))
 
+    def mapping(self) -> str | None:
+        """The project file as the run's workers read it, without endpoints."""
+        text: str | None = self._rows("mapping")[0][0]
+        return text
+
+    def set_mapping(self, text: str) -> None:
+        self._do("set_mapping", text)
+
     def set_verification(self, result: dict[str, Any]) -> None:
         self.session.execute("update rowcall.run set verification = %s", [json.dumps(result)])
 
@@ -149,6 +167,7 @@ class Ledger:
         tables = (
             "taken_key",
             "nulled_reference",
+            "duplicate",
             "quarantined_row",
             "settlement",
             "chunk",
@@ -182,8 +201,12 @@ class Ledger:
     def entities(self) -> list[EntityRecord]:
         return [EntityRecord(*row) for row in self._rows("entities")]
 
-    def expect(self, entity: str, rows: int) -> None:
-        self._do("expect", rows, entity)
+    def expect(self, entity: str, rows: int, *, counted: bool = True) -> None:
+        self._do("expect", rows, counted, entity)
+
+    def expect_read(self, entity: str) -> None:
+        """Where every chunk of an entity is settled, its rows are counted."""
+        self._do("expect_read", entity)
 
     def add_snapshot(self, taken_at: datetime, lsn: str | None, visible: str, note: str | None = None) -> int:
         return int(self._rows("add_snapshot", taken_at, lsn, visible, note)[0][0])
@@ -202,19 +225,58 @@ class Ledger:
     def set_digests(self, snapshot: int, digests: dict[str, str]) -> None:
         self._do("set_digests", json.dumps(digests), snapshot)
 
-    def add_chunks(self, entity_id: int, first: int, bounds: Iterable[tuple[Any, Any]]) -> int:
+    def add_chunks(self, entity_id: int, first: int, spans: Iterable[Span]) -> int:
         """Adds chunks numbered from `first`; the next free number."""
-        number = first
-        for lower, upper in bounds:
-            self._do("add_chunk", number, entity_id, _json(lower), _json(upper))
-            number += 1
-        return number
+        said = [_said(span) for span in spans]
+        self._do("add_chunks", first, entity_id, json.dumps(said))
+        return first + len(said)
 
-    def chunks(self) -> list[ChunkRecord]:
+    def drop_planned(self, entity_id: int) -> tuple[int, list[int]]:
+        """Removes an entity's chunks by pages that are not settled: how many, and the numbers their rows may bear."""
+        ((count, subxids),) = self._rows("drop_planned", entity_id)
+        return count, subxids or []
+
+    def keep_subxids(self, entity_id: int, subxids: Sequence[int]) -> None:
+        self._do("keep_subxids", list(subxids), entity_id)
+
+    def chunks(self, only: int | None = None) -> list[ChunkRecord]:
+        """All chunks, or the one of this number."""
         return [
-            ChunkRecord(i, e, tuple(lo) if lo else None, tuple(up) if up else None, state, epoch, snapshot)
-            for i, e, lo, up, state, epoch, snapshot in self._rows("chunks")
+            ChunkRecord(i, e, Span(_key(lower), _key(upper), first, end, strays), state, epoch, snapshot)
+            for i, e, lower, upper, first, end, strays, state, epoch, snapshot in self._rows("chunks", only, only)
         ]
+
+    def whole(self, chunk: ChunkRecord) -> ChunkRecord:
+        """The chunk with its strays, which are read when its turn comes: there may be many."""
+        if not chunk.span.strays:
+            return chunk
+        return replace(chunk, span=replace(chunk.span, without=self._rows("without", chunk.id)[0][0]))
+
+    def leased(self, number: int, epoch: int) -> tuple[ChunkRecord, Counts | None]:
+        """A chunk under this lease, with its sums where it is settled. Raises LedgerConflict where the lease is another's."""
+        found = self.chunks(number)
+        if not found or found[0].epoch != epoch:
+            raise LedgerConflict(f"chunk {number} was taken over by another run", hint="see `rowcall status`")
+        sums = self._rows("chunk_sums", number)
+        return found[0], Counts(sum(sums[0]), *sums[0]) if sums else None
+
+    def renew(self, number: int) -> int:
+        """A new lease on a chunk, unless it is settled; its lease then."""
+        self._do("renew", number)
+        return self.chunks(number)[0].epoch
+
+    @contextmanager
+    def holding(self, number: int, stopping: Callable[[], bool]) -> Iterator[None]:
+        """No other worker settles the chunk meanwhile. Raises Interrupted where the run stops before it is free."""
+        while not self._rows("hold_chunk", number)[0][0]:
+            if stopping():
+                raise Interrupted("interrupted")
+            time.sleep(0.2)
+        try:
+            yield
+        finally:
+            with suppress(DriverError):  # a session that is lost holds nothing
+                self._rows("release_chunk", number)
 
     def claim(self) -> None:
         self._do("claim")
@@ -237,6 +299,9 @@ class Ledger:
                 f"chunk {chunk.id} of {chunk.entity} was taken over by another run", hint="see `rowcall status`"
             )
 
+    def forget_duplicates(self, entity: int) -> None:
+        self._do("forget_duplicates", entity)
+
     def reopen(self, chunk: ChunkRecord) -> None:
         """Forgets a chunk's lines, so that its rows are judged again; the target rows are the caller's."""
         self._do("forget_nulled", chunk.id)
@@ -254,13 +319,17 @@ class Ledger:
 
     def sums(self) -> list[EntitySums]:
         return [
-            EntitySums(n, impact, expected, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
-            for n, impact, expected, m, q, x, o, s, read, chunks, done in self._rows("sums")
+            EntitySums(n, impact, expected, counted, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
+            for n, impact, expected, counted, m, q, x, o, s, read, chunks, done in self._rows("sums")
         ]
 
     def rows_read(self, entity: str) -> int:
         """Source rows of an entity's settled chunks."""
         return int(self._rows("rows_read", entity)[0][0])
+
+    def settled(self) -> bool:
+        """Whether every entity has chunks, and all of them are settled."""
+        return bool(self._rows("settled")[0][0])
 
     def migrated(self, entity: int) -> int:
         return int(self._rows("migrated", entity)[0][0])
@@ -288,5 +357,16 @@ def partition(entity: int) -> str:
     return f"settlement_{entity}"
 
 
-def _json(values: Sequence[str] | None) -> str | None:
-    return None if values is None else json.dumps(list(values))
+def _said(span: Span) -> dict[str, Any]:
+    """A span as the ledger takes it."""
+    return {
+        "lower": span.lower,
+        "upper": span.upper,
+        "first_page": span.first_page,
+        "end_page": span.end_page,
+        "without": span.without or None,
+    }
+
+
+def _key(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return tuple(values) if values else None

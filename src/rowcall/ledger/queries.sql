@@ -35,10 +35,17 @@ create unique index if not exists {partition}_key on rowcall.{partition} (source
 create index if not exists {partition}_chunk on rowcall.{partition} using brin (chunk) with (pages_per_range = 8);
 
 -- name: expect
-update rowcall.entity set rows_expected = %s where name = %s;
+update rowcall.entity set rows_expected = %s, rows_counted = %s where name = %s;
+
+-- name: expect_read
+-- Every chunk is settled: what they read is what there is.
+update rowcall.entity e set rows_counted = true,
+    rows_expected = (select coalesce(sum(rows_read), 0) from rowcall.chunk c where c.entity = e.id)
+where e.name = %s and not exists (select from rowcall.chunk c where c.entity = e.id and c.state = 'planned');
 
 -- name: entities
-select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table, identity, together
+select id, name, target_table, id_column, impact, step, rows_expected, occupied, source_table, identity, together,
+       rows_counted
 from rowcall.entity order by step, id;
 
 -- name: add_snapshot
@@ -59,12 +66,50 @@ select digests from rowcall.snapshot where id = %s;
 -- name: set_digests
 update rowcall.snapshot set digests = digests || %s::jsonb where id = %s;
 
--- name: add_chunk
-insert into rowcall.chunk (id, entity, lower_key, upper_key) values (%s, %s, %s, %s);
+-- name: add_chunks
+insert into rowcall.chunk (id, entity, lower_key, upper_key, first_page, end_page, without)
+select %s + row_number() over (order by place) - 1, %s, nullif(s->'lower', 'null'), nullif(s->'upper', 'null'),
+       (s->>'first_page')::bigint, (s->>'end_page')::bigint, (s->>'without')::tid[]
+from jsonb_array_elements(%s) with ordinality x (s, place);
+
+-- name: drop_planned
+-- Chunks by pages that are not settled; the numbers that their rows may bear stay with the entity's newest chunk.
+with gone as (delete from rowcall.chunk where entity = %s and state = 'planned' and first_page is not null returning subxids)
+select count(*), (select array_agg(x) from gone, unnest(gone.subxids) x) from gone;
+
+-- name: keep_subxids
+update rowcall.chunk set subxids = coalesce(subxids, '{}') || %s::bigint[]
+where id = (select max(id) from rowcall.chunk where entity = %s);
+
+-- name: without
+select without::text from rowcall.chunk where id = %s;
 
 -- name: chunks
-select c.id, e.name, c.lower_key, c.upper_key, c.state::text, c.epoch, c.snapshot
-from rowcall.chunk c join rowcall.entity e on e.id = c.entity order by c.id;
+select c.id, e.name, c.lower_key, c.upper_key, c.first_page, c.end_page, coalesce(cardinality(c.without), 0),
+       c.state::text, c.epoch, c.snapshot
+from rowcall.chunk c join rowcall.entity e on e.id = c.entity where %s::int is null or c.id = %s order by c.id;
+
+-- name: chunk_sums
+select rows_migrated, rows_quarantined, rows_excluded from rowcall.chunk where id = %s and state = 'settled';
+
+-- name: hold_chunk
+-- Whoever works on a chunk; of two workers with one lease the second waits. A lease can be renewed all the while.
+select pg_try_advisory_lock(hashtext('rowcall chunk'), %s);
+
+-- name: release_chunk
+select pg_advisory_unlock(hashtext('rowcall chunk'), %s);
+
+-- name: renew
+update rowcall.chunk set epoch = epoch + 1 where id = %s and state = 'planned';
+
+-- name: mapping
+select mapping from rowcall.run;
+
+-- name: set_mapping
+update rowcall.run set mapping = %s;
+
+-- name: forget_duplicates
+delete from rowcall.duplicate where entity = %s;
 
 -- name: claim
 -- A new lease on every chunk that is not settled: a worker of an earlier run can no longer commit (fencing by epoch).
@@ -105,20 +150,24 @@ update rowcall.chunk set rows_migrated = rows_migrated - %s, rows_quarantined = 
 
 -- name: sums
 -- Counts come from the ledger's lines, never from counters.
-select e.name, e.impact, e.rows_expected,
-       count(s.*) filter (where s.outcome = 'migrated'),
-       count(s.*) filter (where s.outcome = 'quarantined'),
-       count(s.*) filter (where s.outcome = 'excluded'),
+with lines as materialized (select entity, outcome, count(*) as rows from rowcall.settlement group by entity, outcome)
+select e.name, e.impact, e.rows_expected, e.rows_counted,
+       coalesce((select rows from lines l where l.entity = e.id and l.outcome = 'migrated'), 0),
+       coalesce((select rows from lines l where l.entity = e.id and l.outcome = 'quarantined'), 0),
+       coalesce((select rows from lines l where l.entity = e.id and l.outcome = 'excluded'), 0),
        (select count(*) from rowcall.quarantined_row q where q.entity = e.id and q.disposition = 'open'),
        (select coalesce(sum(c.seconds), 0) from rowcall.chunk c where c.entity = e.id),
        (select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c where c.entity = e.id and c.state = 'settled'),
        (select count(*) from rowcall.chunk c where c.entity = e.id),
        (select count(*) from rowcall.chunk c where c.entity = e.id and c.state = 'settled')
-from rowcall.entity e left join rowcall.settlement s on s.entity = e.id
-group by e.id order by e.step, e.id;
+from rowcall.entity e order by e.step, e.id;
 
 -- name: rows_read
 select coalesce(sum(c.rows_read), 0)::int8 from rowcall.chunk c join rowcall.entity e on e.id = c.entity where e.name = %s;
+
+-- name: settled
+select not exists (
+    select from rowcall.entity e left join rowcall.chunk c on c.entity = e.id where c.state is distinct from 'settled');
 
 -- name: excluded
 select e.name, s.cause, count(*) from rowcall.settlement s join rowcall.entity e on e.id = s.entity

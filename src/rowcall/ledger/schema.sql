@@ -18,6 +18,7 @@ create table rowcall.run (
     finished_at         timestamptz,
     forecast            jsonb,
     verification        jsonb,
+    mapping             text,  -- the project file without its endpoints, for workers on other machines
     only_one            boolean not null default true unique check (only_one),
     check (state <> 'complete' or finished_at is not null)
 );
@@ -42,6 +43,7 @@ create table rowcall.entity (
     impact         text not null default '',
     step           smallint not null,
     rows_expected  bigint,
+    rows_counted   boolean not null default false, -- rows_expected is a count, no estimate
     together       boolean not null default false, -- settled in one transaction with the others of its step (a cycle)
     occupied       boolean not null default false  -- the target table held rows of others before the run
 );
@@ -49,8 +51,11 @@ create table rowcall.entity (
 create table rowcall.chunk (
     id               integer primary key,
     entity           smallint not null references rowcall.entity,
-    lower_key        jsonb,    -- exclusive; null: from the first key
+    lower_key        jsonb,    -- a range of keys: exclusive; null: from the first key
     upper_key        jsonb,    -- inclusive; null: to the last key
+    first_page       bigint,   -- or a range of the source table's pages, on the snapshot that it was planned on: inclusive
+    end_page         bigint,   -- exclusive; null: to the last page
+    without          tid[],    -- rows on these pages that were settled before
     state            rowcall.chunk_state not null default 'planned',
     epoch            integer not null default 0,
     snapshot         integer references rowcall.snapshot,
@@ -62,6 +67,8 @@ create table rowcall.chunk (
     subxids          bigint[],  -- other numbers that its rows may bear: of savepoints, of triggers', of earlier settlings and takings back
     settled_at       timestamptz,
     seconds          double precision,
+    check (first_page is null or (lower_key is null and upper_key is null)),
+    check (first_page is not null or (end_page is null and without is null)),
     check (state <> 'settled' or (rows_read is not null and snapshot is not null and xid is not null
                                   and rows_read = rows_migrated + rows_quarantined + rows_excluded))
 );
@@ -115,6 +122,15 @@ create table rowcall.taken_key (
     back_at    timestamptz,
     primary key (table_name, name),
     check ((state = 'back') = (back_at is not null))
+);
+
+-- Rows whose unique values an earlier row or the target has (`columns` names the keys): found over all chunks of the entity
+-- before one is settled, and booked where workers on other machines settle them.
+create table rowcall.duplicate (
+    entity     smallint not null,
+    source_key text collate "C" not null,
+    columns    text not null,
+    primary key (entity, source_key)
 );
 
 create view rowcall.settlements as

@@ -26,7 +26,7 @@ class Status:
 
     @property
     def expected(self) -> int:
-        return sum(e.expected or 0 for e in self.entities)
+        return sum(e.total for e in self.entities)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -38,7 +38,8 @@ class Status:
         return (self.expected - self.rows) / self.rows_per_second if running and self.rows_per_second else None
 
     def told(self) -> str:
-        line = f"{self.state}: {self.rows:,} of {self.expected:,} rows settled"
+        about = "" if all(e.counted for e in self.entities) else "about "
+        line = f"{self.state}: {self.rows:,} of {about}{self.expected:,} rows settled"
         line += f", about {self.eta:.0f} s left" if self.eta else ""
         if self.keys_away and self.state != "running":
             line += f"; {self.keys_away} keys and indexes are away: `rowcall run` or `rowcall undo` puts them back"
@@ -56,6 +57,7 @@ class Status:
                 {
                     "name": e.name,
                     "expected": e.expected,
+                    "counted": e.counted,
                     **vars(e.counts),
                     "open": e.open,
                     "chunks": e.chunks,

@@ -43,6 +43,7 @@ def _mapping(draft: Draft, entities: tuple[Entity, ...], content_types: ContentT
         entities=entities,
         content_types=content_types,
         budget=document.error_budget,
+        workers=document.workers,
         fingerprint=fingerprint(document.namespace, entities, content_types),
         positions=dict(draft.tree.keys),
     )

@@ -61,6 +61,14 @@ def _budget(value: object) -> Budget:
     raise ValueError("is no error budget: write a share such as 5%, or a number of rows such as 100")
 
 
+def _workers(value: object) -> int | None:
+    if value == "auto":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise ValueError("is no number of workers: write auto, or a number such as 4")
+
+
 def _identity(value: str) -> str:
     if not re.fullmatch(r"[^\s:/]+", value):
         raise ValueError("an identity has no spaces, `:` or `/` (ids are made of `identity:key`): write one word")
@@ -280,5 +288,6 @@ class DocumentShape(Shape):
     target: Any = None
     error_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
     load: Load = "auto"
+    workers: Annotated[int | None, BeforeValidator(_workers)] = None  # None: auto
     content_types: Any = None
     entities: Annotated[dict[str, Any], Field(min_length=1)] | None = None

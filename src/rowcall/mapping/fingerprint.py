@@ -11,7 +11,7 @@ from rowcall.mapping.model import ContentTypes, Entity
 
 
 def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: ContentTypes) -> str:
-    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets, impacts and `load`."""
+    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets, impacts, workers and `load`."""
     said = {
         "namespace": str(namespace),
         "content_types": asdict(content_types),

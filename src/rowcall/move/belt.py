@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from queue import SimpleQueue
-from typing import TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, Generic, TypeVar
 
-from rowcall.errors import Interrupted
-from rowcall.ledger.book import ChunkRecord
 from rowcall.move.fates import load_hops
-from rowcall.move.worker import Crew, Worker
-from rowcall.plan.chunks import bounds_sql, ranges
+from rowcall.move.pools import Pool, WorkerLost
+from rowcall.move.worker import Worker
 from rowcall.plan.judge import Judge
-from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
-from rowcall.postgres.read import Reader
+from rowcall.plan.plan import Plan, Step
 from rowcall.sql import qualified
 
+C = TypeVar("C")
 T = TypeVar("T")
 COUNTED = " (its number of rows)"  # instead of a table's content
 PATIENCE = 0.2  # seconds between looks at a Ctrl-C
@@ -36,43 +34,64 @@ class Stop:
         self._event.set()
 
 
+class Flow(Generic[C, T]):
+    """Work on chunks (or tasks of them) over a pool, never more in flight than it has room for; `done` is called in the
+    thread that takes turns. Each chunk is done from end to end by one worker, so nobody waits on anybody's queue. `again`
+    says what to submit in place of a task whose worker was lost."""
+
+    def __init__(
+        self, pool: Pool, stop: Stop, work: Callable[[C], T], done: Callable[[C, T], None],
+        again: Callable[[C], C] = lambda chunk: chunk,
+    ) -> None:  # fmt: skip
+        self.pool, self.stop, self.work, self.done, self.again = pool, stop, work, done, again
+        self.waiting: deque[C] = deque()
+        self.pending: dict[Future[T], C] = {}
+
+    def __enter__(self) -> Flow[C, T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """The first failure, or Ctrl-C, ends all promptly."""
+        if kind is not None:
+            self.stop.now()
+            self.pool.give_up()
+
+    def __bool__(self) -> bool:
+        return bool(self.waiting or self.pending)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether the pool has room for more than what waits."""
+        return len(self.waiting) + len(self.pending) < self.pool.room
+
+    def turn(self, others: Iterable[Future[Any]] = ()) -> None:
+        """Submits what there is room for, and takes in what is done; waits a moment for that, or for one of the others."""
+        self.pool.look()
+        while self.waiting and len(self.pending) < self.pool.room:
+            chunk = self.waiting.popleft()
+            self.pending[self.pool.submit(self.work, chunk)] = chunk
+        for future in wait([*self.pending, *others], PATIENCE, FIRST_COMPLETED).done:
+            if future in self.pending:
+                self._take_in(future)
+
+    def _take_in(self, future: Future[T]) -> None:
+        chunk = self.pending.pop(future)
+        try:
+            result = self.pool.result(future)
+        except WorkerLost:
+            self.waiting.appendleft(self.again(chunk))
+        else:
+            self.done(chunk, result)
+
+
 def over_chunks(
-    crew: Crew,
-    stop: Stop,
-    chunks: Sequence[ChunkRecord],
-    work: Callable[[Worker, ChunkRecord], T],
-    done: Callable[[ChunkRecord, T], None],
+    pool: Pool, stop: Stop, chunks: Sequence[C], work: Callable[[C], T], done: Callable[[C, T], None]
 ) -> None:
-    """Every chunk over the crew; `done` is called in this thread. The first failure, or Ctrl-C, ends all of them promptly:
-    a worker does its chunk from end to end by itself, so nobody waits on anybody's queue."""
-    idle: SimpleQueue[Worker] = SimpleQueue()
-    for worker in crew.workers:
-        idle.put(worker)
-
-    def task(chunk: ChunkRecord) -> T:
-        if stop():
-            raise Interrupted("interrupted")
-        worker = idle.get_nowait()  # as many workers as threads: there is always one
-        try:
-            return work(worker, chunk)
-        finally:
-            idle.put(worker)
-
-    with ThreadPoolExecutor(len(crew.workers)) as pool:
-        pending = {pool.submit(task, chunk): chunk for chunk in chunks}
-        try:
-            _collect(pending, done)
-        except BaseException:
-            stop.now()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _collect(pending: dict[Future[T], ChunkRecord], done: Callable[[ChunkRecord, T], None]) -> None:
-    while pending:
-        finished, _ = wait(pending, timeout=PATIENCE, return_when=FIRST_COMPLETED)
-        for future in finished:
-            done(pending.pop(future), future.result())
+    """The work on every chunk over the pool."""
+    with Flow(pool, stop, work, done) as flow:
+        flow.waiting.extend(chunks)
+        while flow:
+            flow.turn()
 
 
 class Tables:
@@ -110,14 +129,6 @@ class Tables:
         for judge in step.judges:
             for statement in judge.prepare:
                 self.worker.duck.execute(statement)
-
-
-def chunk_ranges(
-    judge: Judge, reader: Reader, rows: int = CHUNK_ROWS
-) -> tuple[int, list[tuple[list[str] | None, list[str] | None]]]:
-    """(source rows, key ranges) of an entity on the snapshot."""
-    table = reader.table(bounds_sql(judge, rows))
-    return ranges(list(zip(table["bound"].to_pylist(), table["total"].to_pylist(), strict=True)))
 
 
 def outside(step: Step, parents: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 
 from rowcall.errors import TargetRefused
 from rowcall.ledger.keys import KeyBook, TakenKey
+from rowcall.move.worker import LOCK_PATIENCE, persistently
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal, refusal_of
 from rowcall.postgres.errors import DriverError, is_row_fault, stopped
@@ -33,13 +34,17 @@ def take_away(session: Session, keys: Sequence[TableKey]) -> None:
     """Takes keys away, their lines in the book first; all or none of them."""
     if not keys:
         return
-    foreign_first = sorted(keys, key=lambda k: k.kind != "foreign key")
+    persistently(lambda: _take_away(session, sorted(keys, key=lambda k: k.kind != "foreign key")))
+
+
+def _take_away(session: Session, keys: Sequence[TableKey]) -> None:
     try:
         with session.transaction():
+            session.execute(f"set local lock_timeout = '{LOCK_PATIENCE}'")
             tables = ", ".join(sorted({qualified(k.table) for k in keys}))
             session.execute(f"lock table {tables} in access exclusive mode")
-            KeyBook(session).take(foreign_first)
-            for key in foreign_first:
+            KeyBook(session).take(keys)
+            for key in keys:
                 session.execute(key.drop)
     except DriverError as error:
         raise _unmoved(error, keys[0].table) from None
@@ -98,7 +103,7 @@ def _attach(session: Session, key: TableKey, heal: Healer) -> None:
 def _persist(session: Session, key: TableKey, statements: Sequence[str], state: str, heal: Healer) -> None:
     """The statements and the key's new state as one transaction; again without the rows that are in the way."""
     for _ in range(TRIES):
-        refusal = _try(session, key, statements, state)
+        refusal = persistently(lambda: _try(session, key, statements, state))
         if refusal is None:
             return
         if not heal(session, key, refusal):
@@ -112,6 +117,7 @@ def _persist(session: Session, key: TableKey, statements: Sequence[str], state: 
 def _try(session: Session, key: TableKey, statements: Sequence[str], state: str) -> Refusal | None:
     try:
         with session.transaction():
+            session.execute(f"set local lock_timeout = '{LOCK_PATIENCE}'")
             session.execute(f"set local maintenance_work_mem = '{SORT_MEMORY}'")
             for statement in statements:
                 session.execute(statement)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from rowcall.loading import load
-from rowcall.plan.judge import Judge, uuid5_sql
+from rowcall.plan.ids import uuid5_sql
+from rowcall.plan.judge import Judge
 from rowcall.plan.paths import HopTable, fate_table, hop_table
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader

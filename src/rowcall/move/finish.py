@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from rowcall.ledger.book import EntityRecord, Ledger, partition
@@ -12,22 +13,66 @@ from rowcall.move.assignment import assign
 from rowcall.move.bulk import SORT_MEMORY, put_back
 from rowcall.move.late import Latecomers
 from rowcall.move.settle import key_twice
-from rowcall.plan.plan import Plan
+from rowcall.move.worker import Crew
+from rowcall.plan.plan import Plan, Step
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal
 from rowcall.postgres.errors import DriverError
-from rowcall.postgres.read import Reader
 from rowcall.schema import TableKey
 from rowcall.sql import qualified
+
+
+class Finisher:
+    """Finishes steps in a thread of its own, one at a time, with builders of its own."""
+
+    def __init__(self, plan: Plan, builders: Crew) -> None:
+        self.plan, self.builders = plan, builders
+        self.thread = ThreadPoolExecutor(1)
+        self._under_way: dict[Future[dict[str, int]], Step | None] = {}
+
+    def finish(self, records: Sequence[EntityRecord], missing: Sequence[TakenKey], step: Step | None = None) -> None:
+        work = Finish(self.plan, self.builders, records)
+        self._under_way[self.thread.submit(work, missing)] = step
+
+    def __bool__(self) -> bool:
+        return bool(self._under_way)
+
+    @property
+    def futures(self) -> list[Future[dict[str, int]]]:
+        return list(self._under_way)
+
+    def finished(self) -> Iterator[tuple[Step, dict[str, int]]]:
+        """Steps that are finished since the last look: entity -> rows that a key did not take. Raises what ended one."""
+        for future in [f for f in self._under_way if f.done()]:
+            step, late = self._under_way.pop(future), future.result()
+            if step is not None:
+                yield step, late
+
+    def wait(self) -> dict[str, int]:
+        """Waits for all that is under way."""
+        late = Counter[str]()
+        for future in self.futures:
+            late.update(future.result())
+            del self._under_way[future]
+        return dict(late)
+
+    def __enter__(self) -> Finisher:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """A failure elsewhere, or Ctrl-C, does not wait for an index to be built."""
+        if kind is not None:
+            for worker in self.builders.workers:
+                worker.session.cancel()
+        self.thread.shutdown(wait=True, cancel_futures=True)
 
 
 class Finish:
     """Finishes entities whose rows are all in; `late` counts the rows of each that a key did not take."""
 
-    def __init__(
-        self, plan: Plan, reader: Reader, sessions: Sequence[Session], records: Sequence[EntityRecord]
-    ) -> None:
-        self.plan, self.reader, self.sessions, self.records = plan, reader, sessions, records
+    def __init__(self, plan: Plan, builders: Crew, records: Sequence[EntityRecord]) -> None:
+        self.plan, self.records = plan, records
+        self.reader, self.sessions = builders.workers[0].reader, [w.session for w in builders.workers]
         self.tables = {r.target_table: r for r in records}
         self.late = dict.fromkeys((r.name for r in records), 0)
         self._closed: Future[None] = Future()
@@ -35,10 +80,7 @@ class Finish:
     def __call__(self, missing: Sequence[TakenKey]) -> dict[str, int]:
         """Puts back what is missing of keys on these entities' tables."""
         put_back(self.sessions, [t for t in missing if t.key.table in self.tables], self._heal, self._close)
-        for table in (*self.tables, *(f"rowcall.{partition(r.id)}" for r in self.records), "rowcall.quarantined_row"):
-            # Without statistics the next reader may be given a nested loop; whoever holds a lock need not stop the run.
-            with suppress(DriverError):
-                self.sessions[0].execute(f"analyze (skip_locked) {qualified(table)}")
+        _analyze(self.sessions[0], *self.tables)
         return self.late
 
     def _close(self, session: Session) -> None:
@@ -56,6 +98,7 @@ class Finish:
             with session.transaction():
                 session.execute(f"set local maintenance_work_mem = '{SORT_MEMORY}'")
                 Ledger(session).close(record.id)
+            _analyze(session, f"rowcall.{partition(record.id)}", "rowcall.quarantined_row")
         except DriverError as error:
             if error.sqlstate == "23505":
                 raise key_twice(record.source_table) from None
@@ -67,3 +110,10 @@ class Finish:
         rows = Latecomers(session, self.reader, assign(self.plan, record), record).quarantine(key, refusal)
         self.late[record.name] += rows
         return rows
+
+
+def _analyze(session: Session, *tables: str) -> None:
+    """Without statistics the next reader may be given a nested loop; whoever holds a lock need not stop the run."""
+    for table in tables:
+        with suppress(DriverError):
+            session.execute(f"analyze (skip_locked) {qualified(table)}")

@@ -10,11 +10,14 @@ import duckdb
 import pyarrow as pa
 
 from rowcall.ledger.book import ChunkRecord
-from rowcall.move.belt import Stop, Tables, chunk_ranges, over_chunks
+from rowcall.move.belt import Stop, Tables, over_chunks
+from rowcall.move.chunking import chunk_ranges, unbooked
 from rowcall.move.fates import create_fates
+from rowcall.move.pools import LocalPool
 from rowcall.move.prejudge import Prejudge
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Crew, Worker
+from rowcall.plan.chunks import Chunking
 from rowcall.plan.judge import Judge, out_name
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan, Step
@@ -37,26 +40,27 @@ class Forecast:
         self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress
     ) -> None:
         self.plan, self.crew, self.target, self.ledger = plan, crew, target, ledger
+        self.pool = LocalPool(len(crew.workers))
         self.stop, self.on_progress = stop, on_progress
         self.tables = Tables(plan, crew.workers[0])
         self.counts: dict[str, Counts] = {}
         self.excluded: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
-        self._number = 0
         self._parents = {p for s in plan.steps for j in s.judges for p in j.parents}
 
     def __call__(self) -> None:
-        for step in self.plan.steps:
-            self._step(step)
+        with self.pool:
+            for step in self.plan.steps:
+                self._step(step)
 
     def _step(self, step: Step) -> None:
         duck, reader = self.crew.workers[0].duck, self.crew.workers[0].reader
         self.tables.load_hops(step)
         chunks, totals = [], {}
         for judge in step.judges:
-            total, bounds = chunk_ranges(judge, reader)
-            totals[judge.entity.name] = total
-            chunks += [self._chunk(judge, lower, upper) for lower, upper in bounds]
+            chunking = chunk_ranges(judge, reader)
+            totals[judge.entity.name] = chunking
+            chunks += unbooked(judge, chunking)
         if step.prejudged:
             Prejudge(step, self.plan, self.crew.workers[0], self.target, self.ledger).run(
                 chunks, self.tables.build_routes
@@ -70,29 +74,26 @@ class Forecast:
         for judge in step.judges:
             self._judge(judge, [c for c in chunks if c.entity == judge.entity.name], totals[judge.entity.name])
 
-    def _chunk(self, judge: Judge, lower: list[str] | None, upper: list[str] | None) -> ChunkRecord:
-        self._number += 1
-        bounds = tuple(lower) if lower else None, tuple(upper) if upper else None
-        return ChunkRecord(self._number, judge.entity.name, *bounds, state="planned", epoch=0, snapshot=None)
-
-    def _judge(self, judge: Judge, chunks: list[ChunkRecord], total: int) -> None:
+    def _judge(self, judge: Judge, chunks: list[ChunkRecord], total: Chunking) -> None:
         name = judge.entity.name
         self.counts[name] = Counts()
-        meter = Meter(self.on_progress, "judge", name, total)
+        meter = Meter(self.on_progress, "judge", name, total.rows, counted=total.counted)
         keep = name in self._parents
 
         def done(_: ChunkRecord, counts: Counts) -> None:
             self.counts[name] += counts
             meter.add(counts.source)
 
-        over_chunks(self.crew, self.stop, chunks, self._work(judge, keep), done)
+        over_chunks(self.pool, self.stop, chunks, self._work(judge, keep), done)
+        meter.end()
 
-    def _work(self, judge: Judge, keep: bool) -> Callable[[Worker, ChunkRecord], Counts]:
-        def work(worker: Worker, chunk: ChunkRecord) -> Counts:
-            try:
-                return self._collect(worker, judge, chunk, keep, carefully=False)
-            except ComputationFailed:
-                return self._collect(worker, judge, chunk, keep, carefully=True)
+    def _work(self, judge: Judge, keep: bool) -> Callable[[ChunkRecord], Counts]:
+        def work(chunk: ChunkRecord) -> Counts:
+            with self.crew.lent() as worker:
+                try:
+                    return self._collect(worker, judge, chunk, keep, carefully=False)
+                except ComputationFailed:
+                    return self._collect(worker, judge, chunk, keep, carefully=True)
 
         return work
 

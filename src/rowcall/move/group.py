@@ -91,7 +91,7 @@ class GroupSettler:
         self.session.execute(f"alter table {ident(self._stage(judge))} add column {ident(_KEY)} text")
 
     def _chunk(self, chunk: ChunkRecord, refused: Refused) -> Counts:
-        judge, started = self.plan.judge(chunk.entity), time.monotonic()
+        judge, started, chunk = self.plan.judge(chunk.entity), time.monotonic(), Ledger(self.session).whole(chunk)
         chapter = Chapter(self.work[chunk.entity], chunk)
         try:
             with self.session.transaction():

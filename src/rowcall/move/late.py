@@ -7,11 +7,14 @@ judged on these rows yet: a step's keys are back before any entity that refers t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger, partition
 from rowcall.move.assignment import Assignment
 from rowcall.move.settle import Chapter, refused_row
+from rowcall.plan.chunks import Span
+from rowcall.plan.keys import BIGINT
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal
 from rowcall.postgres.errors import DriverError, is_row_fault
@@ -33,7 +36,7 @@ class Latecomers:
     def quarantine(self, key: TableKey, refusal: Refusal) -> int:
         """The entity's rows that the key does not take, with the state and constraint as evidence; their number."""
         if refusal.sqlstate in (UNIQUE, FOREIGN):
-            found = self.session.rows(_violating(key, self.record))
+            found = self.session.rows(_violating(key, self.record, self._order))
         else:
             found = list(self._uncomputable(key))
         chunks = {c.id: c for c in self.ledger.chunks() if c.entity == self.record.name} if found else {}
@@ -41,6 +44,11 @@ class Latecomers:
         for number, rows in groupby(found, key=lambda row: row[1]):
             self._chunk(chunks, number, [source_key for source_key, _ in rows], told)
         return len(found)
+
+    @property
+    def _order(self) -> str:
+        """SQL: the ledger's keys in the order of the source's."""
+        return "source_key::int8" if self.work.judge.key.kind == BIGINT else "source_key"
 
     def _uncomputable(self, key: TableKey) -> Iterator[tuple[str, int]]:
         """(source key, chunk) of the rows on which an expression of the index fails: chunk by chunk, by halving."""
@@ -71,7 +79,9 @@ class Latecomers:
         return True
 
     def _chunk(self, chunks: Mapping[int, ChunkRecord], number: int, keys: Sequence[str], told: Refusal) -> None:
-        chapter = Chapter(self.work, chunks[number])
+        chunk = chunks[number]
+        # A settled chunk's pages may be those of an earlier snapshot.
+        chapter = Chapter(self.work, replace(chunk, span=Span()) if chunk.span.by_pages else chunk)
         chapter.quarantined = [refused_row(self.record.name, key, told) for key in keys]
         lines = f"rowcall.{partition(self.record.id)}"
         with self.session.transaction():
@@ -84,9 +94,9 @@ class Latecomers:
             chapter.write_quarantine(self.session, self.reader)
 
 
-def _violating(key: TableKey, record: EntityRecord) -> str:
+def _violating(key: TableKey, record: EntityRecord, order: str) -> str:
     """SQL: (source key, chunk) of the entity's rows that are in the key's way, chunk by chunk."""
-    rows = _orphans(key, record) if key.kind == "foreign key" else _repeated(key, record)
+    rows = _orphans(key, record) if key.kind == "foreign key" else _repeated(key, record, order)
     return f"select source_key, chunk from ({rows}) v where source_key is not null order by 2, 1"
 
 
@@ -94,7 +104,7 @@ def _lines(record: EntityRecord) -> str:
     return f"left join rowcall.{partition(record.id)} s on s.target_id = t.{_OWN} and s.outcome = 'migrated'"
 
 
-def _repeated(key: TableKey, record: EntityRecord) -> str:
+def _repeated(key: TableKey, record: EntityRecord, order: str) -> str:
     names = [f"p{number}" for number in range(len(key.parts))]
     # The parts are the catalog's own SQL over bare columns: the table is read alone, so that none can be the ledger's.
     parts = ", ".join(f"({part}) as {name}" for name, part in zip(names, key.parts, strict=True))
@@ -102,7 +112,7 @@ def _repeated(key: TableKey, record: EntityRecord) -> str:
     return (
         "select source_key, chunk from (select source_key, chunk, "
         f"row_number() over (partition by {', '.join(names)} "
-        "order by source_key is not null, chunk, length(source_key), source_key) as place "
+        f"order by source_key is not null, {order}) as place "
         f"from (select {ident(record.id_column)} as {_OWN}, {parts} from {qualified(key.table)} where {key.only or 'true'}) t "
         f"{_lines(record)} where {held}) r where place > 1"
     )

@@ -13,10 +13,12 @@ import duckdb
 import pyarrow as pa
 
 from rowcall.ledger.book import ChunkRecord
+from rowcall.move.duplicates import create_duplicates
 from rowcall.move.fates import create_fates, load_hopeful
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Worker
-from rowcall.plan.judge import Judge, duplicates_table, uuid5_sql
+from rowcall.plan.ids import uuid5_sql
+from rowcall.plan.judge import Judge, duplicates_table
 from rowcall.plan.keys import bare, need_column
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan, Step
@@ -42,7 +44,7 @@ class Prejudge:
         """`prepare` builds the step's route tables; it is called again once the fates are known."""
         self._do("create")
         for judge in self.step.judges:
-            self._create_duplicates(judge)
+            create_duplicates(self.duck, judge)
             if self.step.group.cyclic:
                 load_hopeful(self.duck, judge, self.plan, self.worker.reader)
         prepare(self.step)
@@ -126,10 +128,6 @@ class Prejudge:
         )
 
     # -- unique values ----------------------------------------------------------------------------------------------
-
-    def _create_duplicates(self, judge: Judge) -> None:
-        name = duplicates_table(judge.entity.name)
-        self.duck.execute(f"create or replace table {name} (k {judge.key.kind}, columns varchar)")
 
     def _duplicates(self, judge: Judge) -> None:
         if not judge.uniques:

@@ -9,33 +9,33 @@ from rowcall.plan.judge import Judge
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.sql import ident, literal, qualified
 
-Bound = tuple[str, ...] | None
 _PAYLOAD_KEYS = 5_000
 CAREFUL_ROWS = 1_000  # held in memory at a time while failing rows are looked for
 
 
-def chunk_batches(reader: Reader, judge: Judge, lower: Bound, upper: Bound) -> Iterator[Any]:
-    """The chunk in one query. Raises ComputationFailed where an expression fails: begin anew with `careful_batches`."""
-    yield from reader.batches(judge.source_sql(judge.key.within(lower, upper)))
+def chunk_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:
+    """The chunk (`within` is its condition, see plan.chunks.Span) in one query. Raises ComputationFailed where an expression
+    fails: begin anew with `careful_batches`."""
+    yield from reader.batches(judge.source_sql(within))
 
 
-def careful_batches(reader: Reader, judge: Judge, lower: Bound, upper: Bound) -> Iterator[Any]:
-    """The same rows, by halving the key range wherever an expression fails; a failing row comes with `failed` set."""
+def careful_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:
+    """The same rows in key order, by halving wherever an expression fails; a failing row comes with `failed` set."""
     key = judge.key
     table = reader.table(
-        f"select {key.texts} as bound from {qualified(judge.entity.source)} where {key.within(lower, upper)} order by {key.names}"
+        f"select {key.texts} as bound from {qualified(judge.entity.source)} where {within} order by {key.names}"
     )
-    bounds = [lower, *map(tuple, table["bound"].to_pylist())]
+    bounds = [None, *map(tuple, table["bound"].to_pylist())]
     for at in range(0, max(len(bounds) - 1, 1), CAREFUL_ROWS):
-        yield from _part(reader, judge, bounds[at : at + CAREFUL_ROWS + 1])
+        yield from _part(reader, judge, within, bounds[at : at + CAREFUL_ROWS + 1])
 
 
-def _part(reader: Reader, judge: Judge, bounds: Sequence[Any]) -> Iterator[Any]:
-    """The rows between the first bound (exclusive) and the last; each bound after the first is one row's key."""
+def _part(reader: Reader, judge: Judge, within: str, bounds: Sequence[Any]) -> Iterator[Any]:
+    """The chunk's rows between the first bound (exclusive) and the last; each bound after the first is one row's key."""
     if len(bounds) < 2:
         yield from reader.batches(judge.source_sql("false"))
         return
-    condition = judge.key.within(bounds[0], bounds[-1])
+    condition = f"({within}) and {judge.key.within(bounds[0], bounds[-1])}"
     try:
         batches = list(reader.batches(judge.source_sql(condition)))
     except ComputationFailed:
@@ -43,8 +43,8 @@ def _part(reader: Reader, judge: Judge, bounds: Sequence[Any]) -> Iterator[Any]:
             yield from reader.batches(judge.source_sql(condition, _failing(reader, judge, condition)))
             return
         middle = len(bounds) // 2
-        yield from _part(reader, judge, bounds[: middle + 1])
-        yield from _part(reader, judge, bounds[middle:])
+        yield from _part(reader, judge, within, bounds[: middle + 1])
+        yield from _part(reader, judge, within, bounds[middle:])
         return
     yield from batches
 

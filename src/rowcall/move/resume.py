@@ -4,6 +4,9 @@ Rows inserted or updated since are among those whose xmin is not older than ever
 a number of its own, which no snapshot lists, but always a later one than its transaction's); deleted rows are settled keys
 that the source has no more; tables that paths walk on are compared by a digest. What is touched is taken back and judged
 again, so that all sums are of one state of the source.
+
+A chunk by pages has no range under a new snapshot: which rows are its own, only the ledger's lines say. A new row is in none
+of them, and is planned with the rest (see replan); it touches what is settled only where its entity was settled as a whole.
 https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT (txid_* until Postgres 12, and still there)
 """
 
@@ -11,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.move.belt import Tables
@@ -45,7 +50,9 @@ class Resume:
     def __init__(self, plan: Plan, ledger: Ledger, reader: Reader, target: Reader, tables: Tables) -> None:
         self.plan, self.ledger, self.reader, self.target, self.tables = plan, ledger, reader, target, tables
         self.entities = {e.name: e for e in ledger.entities()}
-        self.settled = [c for c in ledger.chunks() if c.state == "settled"]
+        chunks = ledger.chunks()
+        self.settled = [c for c in chunks if c.state == "settled"]
+        self.open = {c.entity for c in chunks if c.state != "settled"}
         self.snapshots = {s.id: s for s in ledger.snapshots()}
 
     def moved(self) -> Moved:
@@ -80,20 +87,24 @@ class Resume:
 
     def _moved_keys(self, judge: Judge, chunks: Sequence[ChunkRecord]) -> set[str]:
         table = self.plan.knowledge.source.tables[judge.entity.source]
+        by_pages, together = _by_pages(chunks), self._together(judge.entity.name)
         keys: set[str] = set()
         for number in {c.snapshot for c in chunks}:
             visible = self.snapshots[number or 0].visible
             if table.kind not in ("r", "p"):
                 return {"*"}
-            within = " or ".join(f"({judge.key.within(c.lower, c.upper)})" for c in chunks if c.snapshot == number)
-            if self._together(judge.entity.name):
-                within = "true"  # a row of an open chunk may have taken a settled row's unique value
+            within = "true"
+            if not by_pages and not together:  # else a row of an open chunk may have taken a settled row's unique value
+                within = " or ".join(f"({c.span.within(judge.key)})" for c in chunks if c.snapshot == number)
             found = self.reader.table(
                 f"select ({judge.key.sql})::text as k from {qualified(judge.entity.source)} where ({within}) "
                 f"and {XMIN} >= txid_snapshot_xmin({literal(visible)}::txid_snapshot)"
             )
             keys |= set(found["k"].to_pylist())
-        return keys | self._deleted(judge, chunks)
+        deleted = self._deleted(judge, chunks)
+        if by_pages and not together and judge.entity.name in self.open:
+            keys = self._with_line(keys)
+        return keys | deleted
 
     def _deleted(self, judge: Judge, chunks: Sequence[ChunkRecord]) -> set[str]:
         """Settled keys that the source has no more."""
@@ -116,17 +127,25 @@ class Resume:
                 duck.unregister("loading")
         return {k for (k,) in duck.sql("select k from settled_keys except select k from now_keys").fetchall()}
 
+    def _with_line(self, keys: set[str]) -> set[str]:
+        """Those of them that `_deleted` has just found among the settled ones."""
+        duck = self.tables.worker.duck
+        duck.register("loading", pa.table({"k": pa.array(sorted(keys), pa.string())}))
+        found = {k for (k,) in duck.sql("select k from loading semi join settled_keys using (k)").fetchall()}
+        duck.unregister("loading")
+        return found
+
     # -- what that touches ------------------------------------------------------------------------------------------
 
     def _chunks_of(self, judge: Judge, keys: set[str]) -> set[int]:
-        """The settled chunks that hold these keys: by the ledger's lines, new keys by their range."""
+        """The settled chunks that hold these keys: by the ledger's lines, new keys by their range of keys."""
         chunks = [c for c in self.settled if c.entity == judge.entity.name]
         if "*" in keys:
             return {c.id for c in chunks}
         found: set[int] = set()
-        for chunk in chunks:
+        for chunk in () if _by_pages(chunks) else chunks:
             present = self.reader.table(
-                f"select exists (select from {qualified(judge.entity.source)} where {judge.key.within(chunk.lower, chunk.upper)} "
+                f"select exists (select from {qualified(judge.entity.source)} where {chunk.span.within(judge.key)} "
                 f"and {judge.key.among(sorted(keys))}) as hit"
             )
             if present["hit"][0].as_py():
@@ -160,6 +179,10 @@ class Resume:
             else:
                 for _ in take_back_chunks(self.ledger, records[0], by_entity[records[0].name]):
                     pass
+
+
+def _by_pages(chunks: Sequence[ChunkRecord]) -> bool:
+    return any(c.span.by_pages for c in chunks)
 
 
 # xmin as a 64-bit transaction id: its epoch is that of the current one, or the one before.

@@ -94,7 +94,7 @@ class Chapter:
     def _quarantine(self, reader: Reader) -> Iterator[memoryview]:
         """Batch by batch as the payloads come, so that a chunk of wide rows need not fit into memory."""
         waiting = {row.key: row for row in self.quarantined}
-        within = self.work.judge.key.within(self.chunk.lower, self.chunk.upper)
+        within = self.chunk.span.within(self.work.judge.key)
         for found in payloads(reader, self.work.judge, self.work.columns, list(waiting), within):
             yield self._quarantined([waiting.pop(key) for key in found if key in waiting], found)
         yield self._quarantined(list(waiting.values()), {})

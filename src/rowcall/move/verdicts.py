@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowcall.move import encode
+from rowcall.move.ids import uuid5s
 from rowcall.plan.judge import Judge, asked_name, out_name
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
@@ -63,6 +64,8 @@ class Verdicts:
     @cached_property
     def accepted(self) -> Any:
         """The rows to write, as one chunk a column."""
+        if self.table["excluded"].null_count == self.table["findings"].null_count == self.table.num_rows:
+            return self.table.combine_chunks()
         return self.table.filter(pc.invert(pc.or_(self._excluded, self._rejected))).combine_chunks()
 
     @cached_property
@@ -131,22 +134,44 @@ class Verdicts:
                 yield key, link
 
 
-def judge_batch(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Verdicts:
-    """One batch through the entity's query. `duck` is the caller's own cursor: registered names are private to it."""
+def judge_batch(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Iterator[Verdicts]:
+    """One batch through the entity's query: first the rows that are sound at first sight, then the others, if there are any.
+
+    `duck` is the caller's own cursor: registered names are private to it.
+    """
+    sound = _with_ids(judge, _judged(judge.quick_sql, batch, duck))
+    rest = batch.filter(pc.invert(pc.is_in(batch["k"], sound["k"])))
+    if sound.num_rows + rest.num_rows != batch.num_rows:  # a key that comes twice: no row is told by it
+        sound, rest = sound.slice(0, 0), batch
+    if sound.num_rows or not rest.num_rows:
+        yield Verdicts(judge, sound)
+    if rest.num_rows:
+        yield Verdicts(judge, _with_ids(judge, _judged_closely(judge, rest, duck, asker)))
+
+
+def _judged(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
     duck.register("n", batch)
-    names = ["n"]
+    try:
+        return duck.sql(sql).to_arrow_table()
+    finally:
+        duck.unregister("n")
+
+
+def _with_ids(judge: Judge, table: Any) -> Any:
+    """The table with uuids in place of their digests."""
+    name = out_name(judge.entity.id_column)
+    return table.set_column(table.schema.get_field_index(name), name, uuid5s(_one(table[name])))
+
+
+def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Any:
+    """With the answers to what must be asked, and all findings."""
+    names: list[str] = []
     try:
         for question in judge.asks:
+            answers = _asked(question, batch, duck, asker)
             names.append(f"ask {question.alias}")
-            duck.register(names[-1], _asked(question, duck, asker))
-        quick = duck.sql(judge.quick_sql).to_arrow_table()
-        sound = quick.filter(pc.invert(quick["rejected"])).drop_columns(["rejected"])
-        # All that is wrong with a row is told in a second look, at the rejected ones alone.
-        duck.register("n", batch.filter(pc.is_in(batch["k"], quick.filter(quick["rejected"])["k"])))
-        rejected = duck.sql(f"select * from ({judge.sql}) where findings is not null").to_arrow_table()
-        at = rejected.schema.get_field_index("findings")
-        nothing = pa.nulls(sound.num_rows, rejected.schema.field(at).type)
-        return Verdicts(judge, pa.concat_tables([sound.add_column(at, "findings", nothing), rejected]))
+            duck.register(names[-1], answers)
+        return _judged(judge.sql, batch, duck)
     finally:
         for name in names:
             duck.unregister(name)
@@ -155,9 +180,9 @@ def judge_batch(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker
 _ANSWERS = pa.schema([("k", pa.string()), ("code", pa.string()), ("evidence", pa.string()), ("bytes", pa.binary())])
 
 
-def _asked(question: Ask, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Any:
+def _asked(question: Ask, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Any:
     """The answers to all suspects of one column, each different text asked once."""
-    suspects = duck.sql(f"select n.k as k, {question.value} as v from n where {question.suspect}").to_arrow_table()
+    suspects = _judged(f"select n.k as k, {question.value} as v from n where {question.suspect}", batch, duck)
     texts = pc.unique(suspects["v"]).to_pylist()
     answers = dict(zip(texts, asker(question.type, texts, question.json), strict=True)) if texts else {}
     found = [answers[text] for text in suspects["v"].to_pylist()]

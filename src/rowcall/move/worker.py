@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from rowcall.errors import Interrupted, TargetRefused
@@ -65,11 +67,19 @@ class Worker:
         )
         self.session: Session = connect(servers.target, "target", search_path=servers.target_schema)
         self.session.execute(f"set lock_timeout = '{LOCK_PATIENCE}'")
-        self.questions: Session = connect(servers.target, "target", search_path=servers.target_schema)
+        self._questions: Session | None = None
+
+    @property
+    def questions(self) -> Session:
+        """A second session on the target, to ask while the first one writes; many mappings need none."""
+        if self._questions is None:
+            self._questions = connect(self.servers.target, "target", search_path=self.servers.target_schema)
+        return self._questions
 
     def close(self) -> None:
-        for part in (self.reader, self.session, self.questions, self.duck):
-            part.close()
+        for part in (self.reader, self.session, self._questions, self.duck):
+            if part is not None:
+                part.close()
 
     # -- judging ----------------------------------------------------------------------------------------------------
 
@@ -79,16 +89,17 @@ class Worker:
     def judged(self, judge: Judge, chunk: ChunkRecord, *, carefully: bool = False) -> Iterator[Verdicts]:
         """The verdicts of a chunk, batch by batch."""
         batches = careful_batches if carefully else chunk_batches
-        for batch in batches(self.reader, judge, chunk.lower, chunk.upper):
+        for batch in batches(self.reader, judge, chunk.span.within(judge.key)):
             if self.stopping():
                 raise Interrupted("interrupted")
-            yield judge_batch(judge, batch, self.duck, self.ask)
+            yield from judge_batch(judge, batch, self.duck, self.ask)
 
     # -- settling ---------------------------------------------------------------------------------------------------
 
     def settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         """Reads, judges, writes and books one chunk; its sums. Tries again after a deadlock."""
-        return persistently(lambda: self._settle(work, chunk, snapshot))
+        whole = Ledger(self.session).whole(chunk)
+        return persistently(lambda: self._settle(work, whole, snapshot))
 
     def _settle(self, work: Assignment, chunk: ChunkRecord, snapshot: int) -> Counts:
         try:
@@ -144,16 +155,39 @@ class Worker:
 
 
 class Crew:
-    """The workers of a run, all opened before the first one reads: nobody who queues up for a lock can part them."""
+    """Workers to lend, one for each thread that settles. Those of a run at home are all opened before the first one reads:
+    nobody who queues up for a lock can part them."""
 
     def __init__(self, size: int, servers: Servers, workspace: Workspace, stopping: Callable[[], bool]) -> None:
+        self.servers, self.workspace, self.stopping = servers, workspace, stopping
         self.workers: list[Worker] = []
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
         try:
             for _ in range(size):
-                self.workers.append(Worker(servers, workspace, stopping))
+                self._idle.put(self._open())
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> Worker:
+        worker = Worker(self.servers, self.workspace, self.stopping)
+        self.workers.append(worker)
+        return worker
+
+    @contextmanager
+    def lent(self) -> Iterator[Worker]:
+        """A worker to oneself; one more where all are at work. After a failure it goes: nobody knows what its sessions hold."""
+        try:
+            worker = self._idle.get_nowait()
+        except Empty:
+            worker = self._open()
+        try:
+            yield worker
+        except BaseException:
+            self.workers.remove(worker)
+            worker.close()
+            raise
+        self._idle.put(worker)
 
     def close(self) -> None:
         for worker in self.workers:

@@ -1,17 +1,126 @@
-"""Key ranges of about equal numbers of rows, which together cover every key there is."""
+"""How an entity's rows are cut into chunks: spans of the source table that together hold every row once.
+
+There are three ways, the cheapest that fits is taken (see `move.chunking`):
+
+- `key_ranges`: an integer key that is dense, by arithmetic on its least and greatest value. A key is unique, so a range of
+  so many values never holds more rows than that, however the keys are spread: no chunk has more than SPARSE times the rows
+  asked for, by whatever the estimate of rows was wrong.
+- `page_ranges`: any other key of a plain table, by the pages of its heap (a TID Range Scan, from Postgres 14 on). A chunk
+  has about as many rows as asked for where rows are about equally wide, and never more than PAGES pages, on which at most
+  291 rows each find room (MaxHeapTuplesPerPage, src/include/access/htup_details.h).
+- `bounds_sql` and `ranges`: everything else, exactly, by numbering all rows in key order: a sort or a scan of an index.
+
+Key ranges are open below and above, so that no key falls between, whatever comes later. Pages mean something on the snapshot
+they were counted on only: under another one a row may have moved (see `move.replan`).
+https://www.postgresql.org/docs/current/ddl-system-columns.html (ctid)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from rowcall.plan.judge import Judge
-from rowcall.sql import qualified
+from rowcall.plan.keys import BIGINT, Key
+from rowcall.sql import literal, qualified
+
+SPARSE = 4  # values per row up to which an integer key counts as dense
+PAGES = 2_048  # of 8 kB: 16 MB of the table
+SAMPLE = 1_000  # pages that are counted, of a table that has more
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which rows are a chunk's. A range of keys (the key columns' texts): above `lower`, up to and with `upper`, None is open;
+    or of pages: from `first_page` on, before `end_page` (None: to the last), but for `strays` rows that were settled before.
+    Where they stand is `without`: ctids as the text of a tid[], read when the chunk's turn comes (`Ledger.whole`)."""
+
+    lower: tuple[str, ...] | None = None
+    upper: tuple[str, ...] | None = None
+    first_page: int | None = None
+    end_page: int | None = None
+    strays: int = 0
+    without: str = ""
+
+    @property
+    def by_pages(self) -> bool:
+        return self.first_page is not None
+
+    def within(self, key: Key) -> str:
+        """Postgres SQL over the bare source table: the one place that says which rows these are."""
+        if not self.by_pages:
+            return key.within(self.lower, self.upper)
+        if self.strays and not self.without:
+            raise ValueError("the strays of a chunk were not read: see Ledger.whole")
+        parts = [f"ctid >= '({self.first_page},0)'::tid"]
+        if self.end_page is not None:
+            parts.append(f"ctid < '({self.end_page},0)'::tid")
+        if self.strays:
+            settled = f"unnest({literal(self.without)}::tid[]) as settled (place)"
+            parts.append(f"not exists (select from {settled} where settled.place = ctid)")
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """An entity's spans, and its rows on the snapshot: counted, or an estimate."""
+
+    rows: int
+    counted: bool
+    spans: tuple[Span, ...]
+
+
+def shape_sql(judge: Judge) -> str:
+    """Postgres SQL: (plain, by_pages, pages): whether the source is one heap of its own, with nothing that inherits from it;
+    whether the server reads ranges of pages; how many pages there are."""
+    return (
+        "select c.relkind in ('r', 'm') and not c.relhassubclass and coalesce(a.amname, 'heap') = 'heap' as plain, "
+        "current_setting('server_version_num')::int >= 140000 as by_pages, "
+        "case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end as pages "
+        f"from pg_class c left join pg_am a on a.oid = c.relam where c.oid = {literal(qualified(judge.entity.source))}::regclass"
+    )
+
+
+def rows_sql(judge: Judge, pages: int) -> str:
+    """Postgres SQL: the number of rows, of a large table those on about SAMPLE pages."""
+    sample = f" tablesample system ({100 * SAMPLE / pages!r}) repeatable (0)" if pages > SAMPLE else ""
+    return f"select count(*) as n from {qualified(judge.entity.source)}{sample}"
+
+
+def ends_sql(judge: Judge) -> str:
+    """Postgres SQL: (least, greatest) of an integer key; its index has them."""
+    ends = (f"{which}({judge.key.names})::int8 as {name}" for which, name in (("min", "least"), ("max", "greatest")))
+    return f"select {', '.join(ends)} from {qualified(judge.entity.source)}"
+
+
+def is_number(key: Key) -> bool:
+    """Whether a key is a single integer."""
+    return len(key.columns) == 1 and key.kind == BIGINT
+
+
+def key_ranges(least: int | None, greatest: int | None, estimate: int, rows: int) -> tuple[Span, ...] | None:
+    """Ranges of equally many values of an integer key; None where it is too sparse for that."""
+    if least is None or greatest is None:
+        return (Span(),)
+    values = greatest - least + 1
+    if values > SPARSE * max(estimate, rows):
+        return None
+    width = min(max(rows * values // max(estimate, 1), rows), SPARSE * rows)
+    return _between([(str(bound),) for bound in range(least + width - 1, greatest, width)])
+
+
+def page_ranges(pages: int, estimate: int, rows: int) -> tuple[Span, ...]:
+    """Ranges of equally many pages; a single chunk is a range of keys, which moved rows cannot leave."""
+    size = min(max(rows * pages // max(estimate, 1), 1), PAGES)
+    if pages <= size:
+        return (Span(),)
+    return tuple(Span(first_page=at, end_page=at + size if at + size < pages else None) for at in range(0, pages, size))
 
 
 def bounds_sql(judge: Judge, rows: int) -> str:
-    """Postgres SQL: (bound text[], total) for every `rows`-th key in key order."""
+    """Postgres SQL: (bound text[], total) for every `rows`-th key in key order, and for the last."""
     key = judge.key
     return (
         f"select bound, total from (select {key.texts} as bound, row_number() over (order by {key.names}) as n, "
@@ -19,11 +128,12 @@ def bounds_sql(judge: Judge, rows: int) -> str:
     )
 
 
-def ranges(rows: Sequence[tuple[Any, int]]) -> tuple[int, list[tuple[Any, Any]]]:
-    """(all rows, [(lower, upper)]). The first range is open below and the last above: no key can fall between."""
-    if not rows:
-        return 0, [(None, None)]
-    total = rows[0][1]
-    inner = [bound for bound, _ in rows[:-1]]
-    edges: list[Any] = [None, *inner, None]
-    return total, list(pairwise(edges))
+def ranges(rows: Sequence[tuple[Any, int]]) -> Chunking:
+    """The exact way, from what `bounds_sql` yields."""
+    bounds = [tuple(bound) for bound, _ in rows[:-1]]
+    return Chunking(rows[0][1] if rows else 0, True, _between(bounds))
+
+
+def _between(bounds: Sequence[tuple[str, ...]]) -> tuple[Span, ...]:
+    """Spans around these bounds, open below the first and above the last."""
+    return tuple(Span(lower, upper) for lower, upper in pairwise([None, *bounds, None]))

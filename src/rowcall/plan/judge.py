@@ -8,29 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
-from uuid import UUID
 
 from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
+from rowcall.plan.ids import digest_sql
 from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
 from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
+from rowcall.plan.workers import Machine
 from rowcall.rows import Reason
 from rowcall.schema import Schema, TableKey, Type, Unique
 from rowcall.sql import ident, label, literal, qualified
 
+ANSWER = {"k": "varchar", "code": "varchar", "evidence": "varchar", "bytes": "blob"}  # columns of a table of answers
 PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL where the target allows it
 
 
 @dataclass(frozen=True)
 class Knowledge:
     """What the compiler must be told of the servers: catalogs, the types of the mapping's expressions ((table, SQL) -> Type),
-    content type ids, and the bytes of its literals."""
+    content type ids, the bytes of its literals, and what the workers must share."""
 
     source: Schema
     target: Schema
     types: MappingOf[tuple[str, str], Type]
     content_types: MappingOf[int, str]
     literals: Literals
+    machine: Machine
     occupied: frozenset[str] = frozenset()  # entities whose target already holds rows that are not of this run
     keys: tuple[TableKey, ...] = ()  # indexes, keys and foreign keys of the target tables; those that are away, too
 
@@ -73,7 +76,7 @@ class Judge:
     group_references: tuple[GroupReference, ...]
     sql: str
     quick_sql: (
-        str  # the same with a column `rejected` in place of the findings, which are dear to make and seldom there
+        str  # the same for rows that are sound at first sight, and only these: nothing is asked, no finding is made
     )
 
     def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
@@ -114,7 +117,7 @@ class _Compiler:
         for number, reference in enumerate(self.entity.references):
             self._reference(number, reference)
         self._cutoff()
-        self.outputs.insert(0, Output(self.entity.id_column, uuid5_sql(self.mapping.namespace, self.entity), "raw"))
+        self.outputs.insert(0, Output(self.entity.id_column, digest_sql(self.mapping.namespace, self.entity), "raw"))
         for number, rule in enumerate(self.entity.columns):
             self._column(number, rule)
         self._uniqueness()
@@ -134,8 +137,8 @@ class _Compiler:
             tuple(dict.fromkeys(route.to for r in self.entity.references for route in r.routes)),
             self._uniques(),
             tuple(self.group_references),
-            self._sql(f"case when {rejected} then {self._rejections()} end as findings"),
-            self._sql(f"({rejected}) as rejected"),
+            self._sql(f"case when {rejected} then {self._rejections()} end"),
+            self._quick_sql(rejected),
         )
 
     # -- references -------------------------------------------------------------------------------------------------
@@ -247,11 +250,6 @@ class _Compiler:
             self.reads[alias] = Read(alias, sql, filled.fallible, label, filled.read_type)
         if filled.ask:
             self.asks.append(filled.ask)
-            self.joins.append(
-                f"left join {ident('ask ' + filled.ask.alias)} {filled.ask.alias} on {filled.ask.alias}.k = n.k"
-            )
-            for part in ("k", "code", "evidence", "bytes"):
-                self.inner[f"{filled.ask.alias}_{part}"] = f"{filled.ask.alias}.{part}"
         if filled.finding:
             finding = filled.finding
             code = f"case when j.failed is null then {finding.code} end" if filled.fallible else finding.code
@@ -305,10 +303,22 @@ class _Compiler:
 
     # -- the query --------------------------------------------------------------------------------------------------
 
-    def _sql(self, verdict: str) -> str:
+    def _quick_sql(self, rejected: str) -> str:
+        """Without the answers to what would be asked, for rows of which nothing would be."""
+        suspect = " or ".join(f"coalesce({question.suspect}, false)" for question in self.asks) or "false"
+        nothing = "case when false then [rejection(0, '', '', '', 0, '', '', '', '', '', '')] end"
+        return self._sql(nothing, suspect) + f"\nwhere not j.suspect and not coalesce({rejected}, false)"
+
+    def _sql(self, findings: str, suspect: str | None = None) -> str:
         codes = ",\n    ".join(f"({f.code}) as f{i}" for i, f in enumerate(self.findings)) or "null as f0"
-        inner = "".join(f",\n    {sql} as {ident(alias)}" for alias, sql in self.inner.items())
-        joins = "\n  ".join(self.joins)
+        alias = self.inner | (self._no_answers() | {"suspect": suspect} if suspect else self._answers())
+        inner = "".join(f",\n    {sql} as {ident(name)}" for name, sql in alias.items())
+        asks = (
+            []
+            if suspect
+            else [f"left join {ident('ask ' + a.alias)} {a.alias} on {a.alias}.k = n.k" for a in self.asks]
+        )
+        joins = "\n  ".join([*self.joins, *asks])
         outputs = "".join(f",\n  {o.sql} as {ident(out_name(o.column))}" for o in self.outputs)
         asked = "".join(f",\n  {o.asked} as {ident(asked_name(o.column))}" for o in self.outputs if o.asked)
         parents = [f"{g.name}_{part}" for g in self.group_references for part in ("parent_entity", "parent")]
@@ -323,9 +333,15 @@ class _Compiler:
   from j
 )
 select j.k as k, j.excluded as excluded,
-  {verdict},
+  {findings} as findings,
   {self._conceded()} as conceded{outputs}{asked}{groups}
 from judged j"""
+
+    def _answers(self) -> dict[str, str]:
+        return {f"{a.alias}_{part}": f"{a.alias}.{part}" for a in self.asks for part in ANSWER}
+
+    def _no_answers(self) -> dict[str, str]:
+        return {f"{a.alias}_{part}": f"null::{type_}" for a in self.asks for part, type_ in ANSWER.items()}
 
     def _excluded(self) -> str:
         branches = " ".join(
@@ -372,11 +388,6 @@ def asked_name(column: str) -> str:
 def duplicates_table(entity: str) -> str:
     """DuckDB table (k, columns): rows whose unique values an earlier row or the target already has."""
     return ident(label(f"duplicates {entity}"))
-
-
-def uuid5_sql(namespace: UUID, entity: Entity, key: str = "j.k") -> str:
-    """DuckDB SQL for uuid5(namespace, identity || ':' || key) as 16 bytes; the macro is in move.workspace."""
-    return f"uuid5('{namespace.hex}', {literal(entity.identity + ':')} || {key}::varchar)"
 
 
 def _quoted(numbers: str) -> str:

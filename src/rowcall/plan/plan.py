@@ -12,6 +12,7 @@ from rowcall.plan.bulk import Load, loads
 from rowcall.plan.graph import Group, order, parents
 from rowcall.plan.judge import Judge, Knowledge, compile_entity
 from rowcall.plan.paths import HopTable
+from rowcall.plan.workers import Workers, staff
 
 CHUNK_ROWS = 50_000
 
@@ -39,6 +40,11 @@ class Plan:
 
     def judge(self, entity: str) -> Judge:
         return next(j for s in self.steps for j in s.judges if j.entity.name == entity)
+
+    @property
+    def workers(self) -> Workers:
+        """How many workers a run gets, and why."""
+        return staff(self.mapping.workers, self.knowledge.machine)
 
     @property
     def source_tables(self) -> tuple[str, ...]:
@@ -80,6 +86,7 @@ class Plan:
                 {"step": s.number, "entities": list(s.group.entities), "cyclic": s.group.cyclic} for s in self.steps
             ],
             "loads": [load.as_json() for load in self.loads()],
+            "workers": {"number": self.workers.number, "why": self.workers.why},
             "entities": [self._entity(j) for s in self.steps for j in s.judges],
         }
 
@@ -124,6 +131,19 @@ def make_plan(mapping: Mapping, knowledge: Knowledge) -> Plan:
                 hops.setdefault(table, HopTable(table)).reads.update(hop.reads)
         steps.append(Step(number, group, tuple(judges)))
     return Plan(mapping, tuple(steps), hops, knowledge)
+
+
+def needs(plan: Plan, step: Step) -> frozenset[int]:
+    """The numbers of the steps that must be finished before this one begins: those of its parents, of earlier entities in its
+    own tables, and of the tables to which its tables' foreign keys refer."""
+    own = {j.entity.target for j in step.judges}
+    tables = own | {key.table for name in own for key in plan.knowledge.target.tables[name].foreign_keys}
+    wanted = {p for j in step.judges for p in j.parents}
+    return frozenset(
+        s.number
+        for s in plan.steps
+        if s.number < step.number and any(j.entity.name in wanted or j.entity.target in tables for j in s.judges)
+    )
 
 
 def needed(plan: Plan, entities: Sequence[str]) -> frozenset[str] | None:

@@ -12,9 +12,10 @@ from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
 
 
 def plan_text(plan: Plan) -> str:
-    """Order, references, chunks, and what is not mapped."""
+    """Order, references, chunks, what is not mapped, how tables are loaded, and the workers."""
     loads = {load.table: load for load in plan.loads()}
-    return "\n".join(line for step in plan.steps for line in _step(plan, step, loads)) + "\n"
+    steps = "\n".join(line for step in plan.steps for line in _step(plan, step, loads))
+    return f"{steps}\nworkers: {plan.workers.number or 'none'} ({plan.workers.why})\n"
 
 
 def _step(plan: Plan, step: Step, loads: Mapping[str, Load]) -> Iterator[str]:

@@ -105,6 +105,12 @@ def _table(row: tuple[Any, ...], groups: Mapping[str, Rows], types: Mapping[int,
     )
 
 
+def read_room(session: Session) -> tuple[int, str]:
+    """(how many more sessions the server takes of this role, what tells it from other servers)."""
+    ((free, server),) = session.rows(named_queries("rowcall.postgres", "catalog.sql")["room"])
+    return max(free, 0), server
+
+
 class ServerProbe:
     """Asks the source for the types of expressions and the target whether literals fit (mapping.check's Probe)."""
 

@@ -55,5 +55,19 @@ select k.conrelid::int8, k.conname, pg_get_constraintdef(k.oid)
 from pg_constraint k where k.contype = 'c' and k.conrelid <> 0
 order by k.conrelid, k.conname;
 
+-- name: room
+-- How many more sessions this role may open in this database, by the narrowest limit; and what tells this server from others.
+-- Whose session it is everybody may see, so sessions are counted by that; the few of autovacuum count as well.
+select least(
+           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+               - coalesce(current_setting('reserved_connections', true), '0')::int
+               - (select count(*) from pg_stat_activity where datid is not null),
+           case when r.rolconnlimit >= 0 and not r.rolsuper
+                then r.rolconnlimit - (select count(*) from pg_stat_activity where usesysid = r.oid) end,
+           case when d.datconnlimit >= 0 and not r.rolsuper
+                then d.datconnlimit - (select count(*) from pg_stat_activity where datid = d.oid) end)::int,
+       pg_postmaster_start_time()::text || ' ' || current_setting('port')
+from pg_roles r, pg_database d where r.rolname = session_user and d.datname = current_database();
+
 -- name: triggers
 select t.tgrelid::int8, t.tgname from pg_trigger t where not t.tgisinternal and t.tgenabled <> 'D' order by t.tgrelid, t.tgname;

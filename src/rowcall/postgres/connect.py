@@ -19,12 +19,19 @@ _NO_LIMITS = (
     "select set_config(name, '0', false) from pg_settings "
     "where name in ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')"
 )
+# A server notices within a minute that a machine is gone, and gives back what its session held (Linux' default: two hours).
+# https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
+_WATCHED = (
+    "select set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false), "
+    "set_config('tcp_keepalives_count', '3', false)"
+)
 # Every session: values in text form mean the same everywhere, and no timeout of the project cuts a long statement off
 # (Supabase sets a two-minute statement_timeout for all).
 _SETTINGS = (
     "set statement_timeout = 0",
     "set idle_in_transaction_session_timeout = 0",
     _NO_LIMITS,
+    _WATCHED,
     "set standard_conforming_strings = on",
     "set timezone = 'UTC'",
     "set datestyle = 'ISO, YMD'",

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rowcall.errors import UsageError
-from rowcall.mapping.model import Endpoint
+from rowcall.mapping.model import VARIABLES, Endpoint
 from rowcall.postgres.connect import dsn_port
 from rowcall.postgres.embedded import EmbeddedServers, bundled_binary
 
-VARIABLES = {"source": "ROWCALL_SOURCE", "target": "ROWCALL_TARGET"}
 TRANSACTION_POOLER = "6543"  # Supabase's; it has no session state, so neither snapshots nor locks
 
 

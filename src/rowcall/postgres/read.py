@@ -14,7 +14,7 @@ from rowcall.postgres.errors import is_row_fault, reason
 from rowcall.postgres.snapshot import BEGIN
 from rowcall.sql import literal, qualified
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 16 << 20  # planning the judge costs as much as 20,000 rows: smaller batches are dear
 
 # Where no expression of the mapping is to blame, the command ends with these words.
 _FAULT = ("a row cannot be computed", "see the view, or the expression of the mapping, that is read")

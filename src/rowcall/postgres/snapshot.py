@@ -13,7 +13,7 @@ import psycopg
 from rowcall.errors import SourceUnreadable
 from rowcall.postgres.connect import Session, connect
 from rowcall.postgres.errors import reason, stopped
-from rowcall.sql import qualified
+from rowcall.sql import literal, qualified
 
 BEGIN = "begin isolation level repeatable read read only"
 LOCK_PATIENCE = "10s"
@@ -42,6 +42,13 @@ class SourceSnapshot:
                       txid_current_snapshot()::text, clock_timestamp()"""
         )[0]
 
+    def count(self, table: str) -> int:
+        """A table's rows on the snapshot."""
+        try:
+            return int(self.session.value(f"select count(*) from {qualified(table)}"))
+        except psycopg.Error as error:
+            raise stopped(error, "source", table) from None
+
     def close(self) -> None:
         self.session.close()
 
@@ -50,6 +57,19 @@ class SourceSnapshot:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def joined(session: Session, name: str) -> None:
+    """Puts a session into an exported snapshot. Raises SourceUnreadable where there is none of that name (any more)."""
+    try:
+        session.execute(f"set lock_timeout = '{LOCK_PATIENCE}'")
+        session.execute(BEGIN)
+        session.execute(f"set transaction snapshot {literal(name)}")
+    except psycopg.Error as error:
+        raise SourceUnreadable(
+            "the source", "the run's snapshot is not there", sqlstate=error.sqlstate or "",
+            hint="the source must be the same server and database for the run and all its workers; a standby has other snapshots",
+        ) from None  # fmt: skip
 
 
 def lock_tables(session: Session, tables: Sequence[str], *, wait: bool) -> None:

@@ -46,8 +46,9 @@ def _index(
         attach.append(f"{_alter(table)} add constraint {ident(name)} {words} using index {ident(name)}{when}")
     attach += _comments(f"index {ident(table.split('.', 1)[0], name)}", comment)
     attach += _comments(f"constraint {ident(name)} on {qualified(table)}", constraint_comment)
+    drop = f"drop index {ident(table.split('.', 1)[0], name)}" if kind == "index" else _dropped(table, name)
     return TableKey(
-        table, name, kind, definition, tuple(attach), unique, tuple(columns) if columns else None, tuple(parts), only,
+        table, name, kind, drop, definition, tuple(attach), unique, tuple(columns) if columns else None, tuple(parts), only,
         nulls_distinct, stays=stays,
     )  # fmt: skip
 
@@ -56,13 +57,18 @@ def _foreign_key(
     table: str, name: str, definition: str, refers_to: str, index: str | None, deferrable: bool, on_delete: str,
     columns: Sequence[str], to_columns: Sequence[str], comment: str | None, stays: str,
 ) -> TableKey:  # fmt: skip
+    build = f"{_alter(table)} add constraint {ident(name)} {definition} not valid"
     attach = [f"{_alter(table)} validate constraint {ident(name)}"]
     attach += _comments(f"constraint {ident(name)} on {qualified(table)}", comment)
     return TableKey(
-        table, name, "foreign key", f"{_alter(table)} add constraint {ident(name)} {definition} not valid", tuple(attach),
+        table, name, "foreign key", _dropped(table, name), build, tuple(attach),
         columns=tuple(columns), refers_to=refers_to, rests_on=index or "", to_columns=tuple(to_columns),
         deferrable=deferrable, on_delete=on_delete, stays=stays,
     )  # fmt: skip
+
+
+def _dropped(table: str, constraint: str) -> str:
+    return f"{_alter(table)} drop constraint {ident(constraint)}"
 
 
 def _alter(table: str) -> str:

@@ -147,7 +147,9 @@ def build_report(ledger: Ledger, causes: Sequence[Cause], plan: Plan, matched: b
 
 def entity_line(sums: EntitySums) -> EntityLine:
     rate = sums.rows_read / sums.seconds if sums.seconds else None
-    return EntityLine(sums.name, sums.counts, sums.open, sums.impact, sums.seconds, rate, sums.expected)
+    return EntityLine(
+        sums.name, sums.counts, sums.open, sums.impact, sums.seconds, rate, sums.expected if sums.counted else None
+    )
 
 
 def foreseen_line(name: str, counts: Counts) -> EntityLine:

@@ -52,10 +52,10 @@ def status_table(entities: Sequence[EntitySums]) -> Table:
     """A running migration, entity by entity."""
     table = _table(None, ["entity"], ["settled", "of", "done", "quarantined", "chunks"])
     for e in entities:
-        share = percent(e.rows_read / e.expected) if e.expected else "-"
+        share = percent(e.rows_read / e.total) if e.total else "-"
         numbers = (
             count(e.rows_read),
-            count(e.expected or 0),
+            f"{'' if e.counted else '~'}{count(e.total)}",
             share,
             count(e.counts.quarantined),
         )

@@ -1,0 +1,57 @@
+"""Asks the source what is needed to cut an entity into chunks: its size, a sample, the ends of its key."""
+
+from __future__ import annotations
+
+from rowcall.ledger.book import ChunkRecord
+from rowcall.plan.chunks import (
+    SAMPLE,
+    Chunking,
+    Span,
+    bounds_sql,
+    ends_sql,
+    is_number,
+    key_ranges,
+    page_ranges,
+    ranges,
+    rows_sql,
+    shape_sql,
+)
+from rowcall.plan.judge import Judge
+from rowcall.plan.plan import CHUNK_ROWS
+from rowcall.postgres.read import Reader
+
+
+def chunk_ranges(judge: Judge, reader: Reader, rows: int = CHUNK_ROWS) -> Chunking:
+    """An entity's chunks of about `rows` rows on the reader's snapshot, by the cheapest way that fits."""
+    (shape,) = reader.table(shape_sql(judge)).to_pylist()
+    if not shape["plain"]:
+        return _exactly(judge, reader, rows)
+    pages = int(shape["pages"])
+    sampled = int(reader.table(rows_sql(judge, pages))["n"][0].as_py())
+    estimate = sampled * pages // SAMPLE if pages > SAMPLE else sampled
+    spans = _by_keys(judge, reader, estimate, rows)
+    if spans is None and shape["by_pages"]:
+        spans = page_ranges(pages, estimate, rows)
+    return Chunking(estimate, pages <= SAMPLE, spans) if spans else _exactly(judge, reader, rows)
+
+
+def _by_keys(judge: Judge, reader: Reader, estimate: int, rows: int) -> tuple[Span, ...] | None:
+    """By arithmetic, where the key is a dense integer."""
+    if not is_number(judge.key):
+        return None
+    (ends,) = reader.table(ends_sql(judge)).to_pylist()
+    return key_ranges(ends["least"], ends["greatest"], estimate, rows)
+
+
+def _exactly(judge: Judge, reader: Reader, rows: int) -> Chunking:
+    """By numbering every row in key order."""
+    table = reader.table(bounds_sql(judge, rows))
+    return ranges(list(zip(table["bound"].to_pylist(), table["total"].to_pylist(), strict=True)))
+
+
+def unbooked(judge: Judge, chunking: Chunking) -> list[ChunkRecord]:
+    """Chunks that are in no ledger: to judge all rows without settling them."""
+    return [
+        ChunkRecord(number, judge.entity.name, span, state="planned", epoch=0, snapshot=None)
+        for number, span in enumerate(chunking.spans, 1)
+    ]
