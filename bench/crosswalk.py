@@ -79,7 +79,8 @@ def measure(project: Path, parents: int) -> dict[str, Any]:
 
 def _judged(judge: Judge, batch: Any, duck: Any) -> float:
     begun = time.process_time()
-    judge_batch(judge, batch, duck, lambda *_: [])
+    for verdicts in judge_batch(judge, batch, duck, lambda *_: []):
+        assert verdicts.accepted.num_rows == len(batch), "every row of this batch is sound"
     return time.process_time() - begun
 
 

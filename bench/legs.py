@@ -26,10 +26,11 @@ import psycopg
 from bench import crosswalk
 from bench.activity import CHILDREN, OWN, PROC, TICK, Activity, children, seconds
 from bench.clock import Timing, WayFailed, take
+from bench.extremes import MULTIPLY
 from bench.machine import machine, settings, versions
 from bench.rates import RATES, SCHEMA_VERSION
 from bench.ways import TABLE, engine_run
-from bench.world import HERE, Copy, Size, World, fresh_copy, world
+from bench.world import HERE, SOURCE, Copy, Size, World, fresh_copy, world
 from rowcall import Migration
 from rowcall.errors import RowcallError
 
@@ -275,6 +276,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.legs", description=__doc__.split("\n")[0])
     parser.add_argument("--scale", choices=("small", "seed", "full"), default="full", help="the demo's scale (full)")
     parser.add_argument("--rows", type=int, help="keep only so many notifications")
+    parser.add_argument("--tenfold", action="store_true", help="ten times the notifications, as in the benchmark")
     parser.add_argument("--repeat", type=int, default=3, help="how often it is measured; the medians count (3)")
     parser.add_argument(
         "--parents", type=_numbers, default=crosswalk.POINTS, help="how many parents are tried, two numbers or more"
@@ -298,6 +300,8 @@ def main() -> int:
     say(f"making the dataset (scale {chosen.scale}) and two servers ...")
     try:
         with world(chosen.work, Size(chosen.scale, chosen.rows)) as here:
+            if chosen.tenfold:
+                here.execute(here.dsn(SOURCE), MULTIPLY, "vacuum (analyze) dispatch_notification")
             document = legs(here, chosen.repeat, chosen.limit, chosen.parents)
     except KeyboardInterrupt:
         say("interrupted: the servers are stopped, nothing was written")

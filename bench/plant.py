@@ -15,6 +15,7 @@ from typing import Any
 import simpy
 
 from bench.rates import CHUNK_ROWS, Rates, Statement
+from rowcall.plan.workers import MOST
 
 GIGABIT, MEGABYTE, GIGABYTE = 1e9 / 8, 1e6, 1e9
 CHUNKS = 1500  # simulated at most; of more rows each stands for several
@@ -35,7 +36,7 @@ class Setup:
     rows: int
     workers: int = 1
     worker_cores: int = 8
-    threads: int = 0  # chunks at a time on each engine; 0: two for each core
+    threads: int = 0  # chunks at a time on each engine; 0: as `workers: auto` has it
     source_cores: int = 8
     target_cores: int = 8
     network: float = 10.0  # Gbit/s of each machine, either way
@@ -50,7 +51,7 @@ class Setup:
 
     @property
     def threads_each(self) -> int:
-        return self.threads or 2 * self.worker_cores
+        return self.threads or min(self.worker_cores, MOST)
 
 
 class Part:

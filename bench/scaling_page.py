@@ -24,6 +24,7 @@ SIZES = (10**8, 10**9, 10**10)
 SHOWN = 10**9  # where one size must do
 TERABYTE = 1e12
 COLUMNS = 128
+ANY = 1000  # thousand transactions a second: more than any server makes
 # Of 2^31 transaction numbers: vacuum begins by itself at the first of these, and the server takes no more writes at the second
 # from the end (autovacuum_freeze_max_age, and 3 million): https://www.postgresql.org/docs/current/routine-vacuuming.html
 NUMBERS, FREEZE, RESERVE = 2**31, 200_000_000, 3_000_000
@@ -35,7 +36,7 @@ LARGE = Setup(
 )
 SETUPS: Mapping[str, Setup] = {
     "one machine": one_machine(0, 2, disk=500.0),
-    "three machines": Setup(0, threads=16),
+    "three machines": Setup(0),
     "four engines": replace(LARGE, workers=4),
     "sixteen engines": replace(LARGE, workers=16, threads=8),
 }
@@ -43,6 +44,7 @@ LEVERS: Mapping[str, str] = {
     "target_disk": "the target's disk",
     "target_cores": "the target's cores",
     "workers": "the engine machines",
+    "threads": "the threads of each engine",
     "source_cores": "the source's cores",
     "source_disk": "the source's disk",
     "network": "the network",
@@ -78,11 +80,13 @@ assumed, the costs of a row are measured.
 ADVICE = """
 - **First the target**: it writes each row at least three times (to its log, the table, the indexes), and it is one machine. A
   fast disk comes before cores; more memory than the table and its ledger saves reading it again.
-- **More engines** (a [Dask cluster](cluster.md)) help while the engines' cores are what is full, and no longer. One engine keeps several cores
-  of a target busy: look at the table above before you add a second.
+- **Then threads**: a chunk is read, judged and written one after the other, so that a thread waits for the servers most of its
+  time. Where nothing is full, raise `workers` in the mapping (or processes on the cluster) before you add a machine.
+- **More engines** (a [Dask cluster](cluster.md)) help while the engines' cores are what is full, and no longer. One engine
+  keeps several cores of a target busy: look at the table above before you add a second.
 - **What does not help**: engines beside a target that is full; more threads than the target takes sessions
   (`max_connections`, 100 unless it was raised); cores for what one process does at a time.
-- **What stays one process**: checking a foreign key (Postgres checks it in one), the last merge of an index, planning chunks and
+- **What stays one process**: checking a foreign key (Postgres checks it in one), the last merge of an index, and
   counting the ledger. With enough machines these are what is left.
 """
 
@@ -213,9 +217,9 @@ def _doubled(found: _Figures) -> Iterator[str]:
 
 def _gain(found: _Figures, name: str, lever: str) -> str:
     setup = replace(SETUPS[name], rows=SHOWN)
-    more = {lever: 2 * getattr(setup, lever)}
+    more: dict[str, Any] = {lever: 2 * (setup.threads_each if lever == "threads" else getattr(setup, lever))}
     if setup.one_machine and lever == "target_cores":
-        more |= {"source_cores": more[lever], "worker_cores": more[lever], "threads": more[lever]}
+        more |= {"source_cores": more[lever], "worker_cores": more[lever]}
     before, after = found.outcome(setup).seconds, found.outcome(replace(setup, **more)).seconds
     return _percent(max(1 - after / before, 0))
 
@@ -281,7 +285,8 @@ def _size(size: float) -> str:
 
 
 def _snapshot(outcome: Outcome) -> str:
-    return f"{duration(outcome.seconds)}; {(NUMBERS - FREEZE - RESERVE) / outcome.seconds:,.0f}/s"
+    thousands = (NUMBERS - FREEZE - RESERVE) / outcome.seconds / 1000
+    return f"{duration(outcome.seconds)}; {'any' if thousands > ANY else f'{thousands:,.0f} thousand'}"
 
 
 def _parents(found: _Figures) -> Iterator[str]:

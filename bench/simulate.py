@@ -23,11 +23,10 @@ FULL = 0.9  # of a part's capacity: from here on it is what holds the phase up
 
 
 def one_machine(rows: int, cores: int, *, disk: float = 0.0) -> Setup:
-    """Both servers and the engine on one machine, as many threads as it has cores."""
+    """Both servers and the engine on one machine."""
     return Setup(
         rows,
         worker_cores=cores,
-        threads=cores,
         source_cores=cores,
         target_cores=cores,
         source_disk=disk,
@@ -148,7 +147,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     for name, what in (
         ("workers", "engine machines"),
         ("worker-cores", "cores of each"),
-        ("threads", "chunks at a time on each; 0: two for each core"),
+        ("threads", "chunks at a time on each; 0: as `workers: auto` has it"),
         ("source-cores", "cores of the source's server"),
         ("target-cores", "cores of the target's server"),
         ("sessions", "sessions that build keys at a time"),
@@ -194,8 +193,7 @@ def _positive(text: str) -> float:
 def setup_of(chosen: argparse.Namespace) -> Setup:
     names = (field.name for field in fields(Setup) if field.name != "losses")
     setup = Setup(**{name: getattr(chosen, name) for name in names})
-    cores = setup.target_cores
-    return replace(setup, threads=setup.threads or cores, worker_cores=cores) if setup.one_machine else setup
+    return replace(setup, worker_cores=setup.target_cores) if setup.one_machine else setup
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -31,7 +31,7 @@ RATES = Rates(
     crosswalk=[(1000, 0.0, 2e-6), (1_000_000, 1.0, 2e-6), (10_000_000, 10.0, 20e-6)],
 )  # fmt: skip
 SETUP = Setup(
-    ROWS, workers=1, worker_cores=8, source_cores=8, target_cores=16, network=25, source_disk=4000, target_disk=4000
+    ROWS, worker_cores=8, threads=16, source_cores=8, target_cores=16, network=25, source_disk=4000, target_disk=4000
 )
 
 
