@@ -57,7 +57,7 @@ HEAD = """# More rows, more machines
 <!-- Written by `python -m bench.scaling_page` from bench/rates.json: change it there. -->
 
 What 10^8, 10^9 and 10^10 rows take, where it is held up, and when to add what. The rates are measured: `python -m bench.legs`
-runs rowcall on the [benchmark's](performance.md) rows and adds up what every process of both servers and of the engine spends.
+runs rowcall on ten times the [benchmark's](performance.md) rows and adds up what every process of both servers and of the engine spends.
 The times are simulated from them: `python -m bench.simulate --rows 1e9 --workers 4` does it for machines of yours.
 
 ![Where the time goes]({picture})
@@ -259,7 +259,8 @@ def _room(found: _Figures) -> Iterator[str]:
     yield (
         f"Per row: table {per.heap_bytes:.0f} bytes, indexes of both {per.index_bytes:.0f}, ledger {per.ledger_bytes:.0f}; these "
         "are the benchmark's rows, so scale by yours. The log is kept until a checkpoint, a replica or a backup has it: set "
-        "`max_wal_size` well above what is written between two checkpoints, and watch replication slots."
+        "`max_wal_size` well above what is written between two checkpoints, and watch replication slots. With data checksums, the "
+        "first look at a page after a checkpoint writes it to the log once more: fewer checkpoints, less log."
     )
     yield ""
     yield "How long the source's snapshot is open, and how many transactions a second the source may make meanwhile:"
