@@ -231,11 +231,12 @@ class Migration:
         desk.ledger.set_state("complete" if complete else "interrupted")
 
     def _result(self, desk: Desk, only: frozenset[str] | None, started: float) -> RunResult:
-        load_rejected(desk.reader("target"), desk.workspace.duck)
         run, sums = desk.ledger.run(), desk.ledger.sums()
-        complete = run.state == "complete"
-        own = forecast.digest(desk.workspace.duck)
-        matched = forecast.matched(run.forecast, {s.name: s.counts for s in sums}, own) if complete else None
+        complete, matched = run.state == "complete", None
+        if complete and run.forecast is not None:
+            load_rejected(desk.reader("target"), desk.workspace.duck)
+            own = forecast.digest(desk.workspace.duck)
+            matched = forecast.matched(run.forecast, {s.name: s.counts for s in sums}, own)
         shown = tuple(s for s in sums if only is None or s.name in only)
         return RunResult(shown, complete, matched, time.monotonic() - started)
 
