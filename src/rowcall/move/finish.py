@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from threading import Lock
 
@@ -21,6 +21,8 @@ from rowcall.postgres.copy import Refusal
 from rowcall.postgres.errors import DriverError
 from rowcall.schema import TableKey
 from rowcall.sql import qualified
+
+PATIENCE = 0.2  # seconds between two cancellations
 
 
 class Finisher:
@@ -61,11 +63,12 @@ class Finisher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """A failure elsewhere, or Ctrl-C, does not wait for an index to be built."""
-        if kind is not None:
+        """A failure elsewhere, or Ctrl-C, does not wait for an index to be built: not for this one, nor for the next."""
+        self.thread.shutdown(wait=False, cancel_futures=True)
+        while kind is not None and wait(self._under_way, PATIENCE).not_done:
             for worker in self.builders.workers:
                 worker.session.cancel()
-        self.thread.shutdown(wait=True, cancel_futures=True)
+        self.thread.shutdown(wait=True)
 
 
 class Finish:
