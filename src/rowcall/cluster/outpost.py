@@ -23,7 +23,8 @@ from rowcall.move.duplicates import load_duplicates
 from rowcall.move.fates import load_from_ledger
 from rowcall.move.station import Job, Station, Task
 from rowcall.move.worker import Crew, Servers, Worker
-from rowcall.plan.plan import Plan, Step, make_plan
+from rowcall.plan.plan import Plan, make_plan
+from rowcall.plan.step import Step
 from rowcall.postgres.connect import Session, connect
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.places import Dsns, Places

@@ -12,7 +12,8 @@ from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
 from rowcall.move.worker import Worker
 from rowcall.plan.judge import Judge
-from rowcall.plan.plan import Plan, Step
+from rowcall.plan.plan import Plan
+from rowcall.plan.step import Step
 from rowcall.sql import qualified
 
 C = TypeVar("C")

@@ -15,7 +15,8 @@ from rowcall.move.bulk import SORT_MEMORY, put_back
 from rowcall.move.late import Latecomers
 from rowcall.move.settle import key_twice
 from rowcall.move.worker import Crew
-from rowcall.plan.plan import Plan, Step
+from rowcall.plan.plan import Plan
+from rowcall.plan.step import Step
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal
 from rowcall.postgres.errors import DriverError

@@ -20,7 +20,8 @@ from rowcall.move.worker import Crew, Worker
 from rowcall.plan.chunks import Chunking
 from rowcall.plan.judge import Judge, out_name
 from rowcall.plan.paths import fate_table
-from rowcall.plan.plan import Plan, Step
+from rowcall.plan.plan import Plan
+from rowcall.plan.step import Step
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts

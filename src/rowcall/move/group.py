@@ -17,7 +17,8 @@ from rowcall.move.savepoints import note_savepoints
 from rowcall.move.settle import REKEYED, SWALLOWED, Chapter
 from rowcall.move.worker import Worker, persistently
 from rowcall.plan.judge import Judge
-from rowcall.plan.plan import Plan, Step
+from rowcall.plan.plan import Plan
+from rowcall.plan.step import Step
 from rowcall.postgres.copy import Refusal, RowsRefused, copy_in, insert
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.read import ComputationFailed

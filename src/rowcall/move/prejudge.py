@@ -21,7 +21,8 @@ from rowcall.plan.ids import uuid5_sql
 from rowcall.plan.judge import Judge, duplicates_table
 from rowcall.plan.keys import bare, need_column
 from rowcall.plan.paths import fate_table
-from rowcall.plan.plan import Plan, Step
+from rowcall.plan.plan import Plan
+from rowcall.plan.step import Step
 from rowcall.postgres.queries import named_queries
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.schema import Unique

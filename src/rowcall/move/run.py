@@ -24,7 +24,8 @@ from rowcall.move.replan import Remains, plan_anew
 from rowcall.move.station import Station, Task, job_of
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.judge import Judge
-from rowcall.plan.plan import Plan, Step, needs
+from rowcall.plan.plan import Plan, needs
+from rowcall.plan.step import Step
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts

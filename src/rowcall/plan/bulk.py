@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rowcall.mapping.model import Mapping
 from rowcall.plan.judge import Knowledge
+from rowcall.plan.step import Step
 from rowcall.schema import TableKey
-
-if TYPE_CHECKING:
-    from rowcall.plan.plan import Step
 
 LIVE, BULK = "live", "bulk"
 

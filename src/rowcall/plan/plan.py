@@ -9,26 +9,13 @@ from typing import Any
 from rowcall.errors import UsageError
 from rowcall.mapping.model import Entity, Mapping
 from rowcall.plan.bulk import Load, loads
-from rowcall.plan.graph import Group, order, parents
+from rowcall.plan.graph import order, parents
 from rowcall.plan.judge import Judge, Knowledge, compile_entity
 from rowcall.plan.paths import HopTable
+from rowcall.plan.step import Step
 from rowcall.plan.workers import Workers, staff
 
 CHUNK_ROWS = 50_000
-
-
-@dataclass(frozen=True)
-class Step:
-    """One group's work."""
-
-    number: int  # from 1
-    group: Group
-    judges: tuple[Judge, ...]
-
-    @property
-    def prejudged(self) -> bool:
-        """Whether verdicts hang together across chunks, so that all rows are judged on keys before one is written."""
-        return self.group.cyclic or any(j.uniques for j in self.judges)
 
 
 @dataclass(frozen=True)

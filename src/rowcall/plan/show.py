@@ -8,7 +8,8 @@ from rowcall.errors import UsageError
 from rowcall.mapping.model import Reference
 from rowcall.plan.bulk import BULK, Load
 from rowcall.plan.judge import Judge
-from rowcall.plan.plan import CHUNK_ROWS, Plan, Step
+from rowcall.plan.plan import CHUNK_ROWS, Plan
+from rowcall.plan.step import Step
 
 
 def plan_text(plan: Plan) -> str:
