@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
 
@@ -66,9 +67,10 @@ class Finisher:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """A failure elsewhere, or Ctrl-C, does not wait for an index to be built: not for this one, nor for the next."""
         self.thread.shutdown(wait=False, cancel_futures=True)
-        while kind is not None and wait(self._under_way, PATIENCE).not_done:
+        while kind is not None and not all(future.done() for future in self._under_way):
             for worker in self.builders.workers:
                 worker.session.cancel()
+            time.sleep(PATIENCE)
         self.thread.shutdown(wait=True)
 
 
