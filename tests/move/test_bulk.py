@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pytest
 from conftest import MakeProject, Project, set_chunk_rows
 
-from rowcall.errors import TargetRefused
+from rowcall.errors import Interrupted, TargetRefused
 from rowcall.ledger import KeyBook
 from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
@@ -222,6 +222,26 @@ def test_killed_at_any_moment_run_or_undo_restores_the_keys(make_project: MakePr
 @pytest.mark.timeout(1800)
 def test_soak_killed_twenty_five_times(make_project: MakeProject, dump: Dump) -> None:
     assert killed_and_restored(made(make_project, 60_000), dump, 25) >= 8
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_while_steps_wait_to_be_finished(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [f"t{number}" for number in range(6)]
+    project = make_project(
+        "; ".join(f"create table {t} (id int primary key); insert into {t} values (1)" for t in tables),
+        "; ".join(f"create table {t} (id uuid primary key)" for t in tables),
+    )
+    project.write("\n".join(f"{t}: {{from: {t}}}" for t in tables))
+    monkeypatch.setattr("rowcall.move.finish._analyze", lambda *_: time.sleep(0.5))
+
+    def press(progress: Progress) -> None:
+        if progress.entity == "t5" and progress.rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        project.run(on_progress=press)
+    assert project.run().complete
+    assert not KeyBook(project.target).missing()
 
 
 # -- rows that a key does not take ----------------------------------------------------------------------------------------
