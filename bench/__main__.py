@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -13,15 +11,14 @@ from typing import Any
 
 from bench import extremes, screen
 from bench.clock import WayFailed, take
+from bench.command import run
 from bench.machine import BUSY, load, machine, settings, versions
 from bench.peers import PEERS, gather
 from bench.results import SCHEMA_VERSION, Measured, with_ratios
 from bench.ways import KEYS, TABLE, WAYS, Way
 from bench.world import HERE, SOURCE, Size, World, fresh_copy, world
-from rowcall.errors import RowcallError
 
 WORK = HERE / ".work"
-INTERRUPTED = 130
 NAMES = (*(way.name for way in WAYS), *(peer.name for peer in PEERS), *extremes.NAMES)
 
 
@@ -127,20 +124,13 @@ def far_out(here: World, chosen: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     chosen = options()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where the one who started us had it ignored
-        signal.signal(number, signal.default_int_handler)
-    try:
+
+    def measure() -> dict[str, Any]:
         document = bench(chosen)
-    except KeyboardInterrupt:
-        say("interrupted: the servers are stopped, nothing was written")
-        return INTERRUPTED
-    except (RowcallError, WayFailed) as error:
-        say(str(error))
-        return 1
-    chosen.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print("\n".join((*screen.table(document), "", *screen.targets(document))))
-    say(f"wrote {chosen.out}")
-    return 0
+        print("\n".join((*screen.table(document), "", *screen.targets(document))))
+        return document
+
+    return run(measure, chosen.out, say)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ of the machine that others took is written down with them. Linux only.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
 import statistics
 import sys
 import threading
@@ -26,17 +24,16 @@ import psycopg
 from bench import crosswalk
 from bench.activity import CHILDREN, OWN, PROC, TICK, Activity, children, seconds
 from bench.clock import Timing, WayFailed, take
+from bench.command import run
 from bench.extremes import MULTIPLY
 from bench.machine import machine, settings, versions
 from bench.rates import RATES, SCHEMA_VERSION
 from bench.ways import TABLE, engine_run
 from bench.world import HERE, SOURCE, Copy, Size, World, fresh_copy, world
 from rowcall import Migration
-from rowcall.errors import RowcallError
 
 INTERVAL = 0.1
 WAL = "select pg_current_wal_lsn() - '0/0'::pg_lsn"
-INTERRUPTED = 130
 PHASES = ("start", "rows", "keys", "gate")
 _INDEX = r'^\s*create (?:unique )?index (?:if not exists )?(?:\w+\.)?"?(\w+)'
 ON_SOURCE = (
@@ -297,23 +294,15 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def main() -> int:
     chosen = options()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where the one who started us had it ignored
-        signal.signal(number, signal.default_int_handler)
-    say(f"making the dataset (scale {chosen.scale}) and two servers ...")
-    try:
+
+    def measure() -> dict[str, Any]:
+        say(f"making the dataset (scale {chosen.scale}) and two servers ...")
         with world(chosen.work, Size(chosen.scale, chosen.rows)) as here:
             if not chosen.single:  # checkpoints and cold caches are dear, and come with size
                 here.execute(here.dsn(SOURCE), MULTIPLY, "vacuum (analyze) dispatch_notification")
-            document = legs(here, chosen.repeat, chosen.limit, chosen.parents)
-    except KeyboardInterrupt:
-        say("interrupted: the servers are stopped, nothing was written")
-        return INTERRUPTED
-    except (RowcallError, WayFailed) as error:
-        say(str(error))
-        return 1
-    chosen.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    say(f"wrote {chosen.out}")
-    return 0
+            return legs(here, chosen.repeat, chosen.limit, chosen.parents)
+
+    return run(measure, chosen.out, say)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,16 @@ class Project:
 MakeProject = Callable[..., Project]
 
 
+def undisturbed(
+    make_project: MakeProject, project: Project, target_sql: str, mapping: str, tables: Mapping[str, str]
+) -> str:
+    """The state that a run which nothing disturbs reaches on the same source."""
+    other = make_project(target_sql=target_sql, source_of=project.source_dsn)
+    other.write(mapping)
+    assert other.run().complete
+    return other.state(tables)
+
+
 def uid(entity: str, key: object) -> UUID:
     """The uuid that a row of an entity gets."""
     return uuid5(NAMESPACE, f"{entity}:{key}")

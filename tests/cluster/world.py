@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import MakeProject, Project
+from conftest import MakeProject, Project, undisturbed
 
 from rowcall.mapping.model import VARIABLES
 from rowcall.postgres.connect import Session, connect
@@ -63,10 +63,7 @@ def world(make_project: MakeProject, people: int, labels: int, items: int) -> Pr
 
 def at_home(make_project: MakeProject, project: Project) -> str:
     """The state that a run without a cluster reaches on the same source."""
-    alone = make_project(target_sql=TARGET_SQL, source_of=project.source_dsn)
-    alone.write(MAPPING)
-    assert alone.run().complete
-    return alone.state(TABLES)
+    return undisturbed(make_project, project, TARGET_SQL, MAPPING, TABLES)
 
 
 class Lab:

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 
@@ -19,7 +18,7 @@ from rowcall.errors import Interrupted, TargetRefused
 from rowcall.ledger import KeyBook
 from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
-from rowcall.progress import Progress
+from rowcall.progress import OnProgress, Progress
 
 Dump = Callable[[Project], str]
 
@@ -317,6 +316,17 @@ def test_where_triggers_fire_whatever_refuses_rows_stays(make_project: MakeProje
     assert project.target.value("select count(*) from log") == 399
 
 
+def meddling(project: Project, statement: str) -> OnProgress:
+    """Somebody else's statement at the target, once, while the first rows are in and the keys are away."""
+    statements = [statement]
+
+    def meddle(progress: Progress) -> None:
+        if progress.rows and statements:
+            project.target.execute(statements.pop())
+
+    return meddle
+
+
 def test_rows_of_others_in_a_keys_way_stop_the_run_in_words(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,13 +334,7 @@ def test_rows_of_others_in_a_keys_way_stop_the_run_in_words(
     set_chunk_rows(monkeypatch, 100)
     project = make_project(ITEMS, TARGET + "create unique index once on item (lower(name));")
     project.write("item: {from: item, columns: {n: n, name: name}}")
-    once = threading.Event()
-
-    def meddle(progress: Progress) -> None:
-        if progress.rows > 0 and not once.is_set():
-            once.set()
-            project.target.execute("insert into item values (gen_random_uuid(), 1, 'X'), (gen_random_uuid(), 2, 'x')")
-
+    meddle = meddling(project, "insert into item values (gen_random_uuid(), 1, 'X'), (gen_random_uuid(), 2, 'x')")
     with pytest.raises(TargetRefused, match="once does not take") as caught:
         project.run(on_progress=meddle)
     assert "rowcall run" in caught.value.hint
@@ -347,13 +351,7 @@ def test_a_row_of_others_stays_and_ours_is_quarantined(
     set_chunk_rows(monkeypatch, 100)
     project = make_project(ITEMS, TARGET + "create unique index once on item (lower(name));")
     project.write("item: {from: item, columns: {n: n, name: name}}")
-    done = threading.Event()
-
-    def meddle(progress: Progress) -> None:
-        if progress.rows > 0 and not done.is_set():
-            done.set()
-            project.target.execute("insert into item values (gen_random_uuid(), 1, 'N399')")
-
+    meddle = meddling(project, "insert into item values (gen_random_uuid(), 1, 'N399')")
     assert project.run(on_progress=meddle).complete
     assert project.fates("item")["399"] == "refused_by_target"
     assert project.target.value("select count(*) from item where name = 'N399'") == 1

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from conftest import MakeProject, Project, set_chunk_rows
+from conftest import MakeProject, Project, set_chunk_rows, undisturbed
 
 from rowcall.errors import Interrupted
 from rowcall.ledger import Ledger
@@ -69,10 +69,7 @@ def made(make_project: MakeProject, people: int, items: int) -> Project:
 
 def fresh(make_project: MakeProject, project: Project) -> str:
     """The state that an undisturbed run on the same source reaches."""
-    undisturbed = make_project(target_sql=TARGET_SQL, source_of=project.source_dsn)
-    undisturbed.write(MAPPING)
-    assert undisturbed.run().complete
-    return undisturbed.state(TABLES)
+    return undisturbed(make_project, project, TARGET_SQL, MAPPING, TABLES)
 
 
 def start(project: Project) -> subprocess.Popen[bytes]:

@@ -72,6 +72,8 @@ class Run:
         self.settle = self.pool.settle or Station(plan, self.entities, hands.crew, snapshot).settle
         self.lost: Counter[int] = Counter()
         self.opened: dict[str, Opened] = {}  # entity ->
+        self.needs = {step.number: needs(plan, step) for step in plan.steps}
+        self.dependents = Counter(number for wanted in self.needs.values() for number in wanted)
 
     def __call__(self, only: frozenset[str] | None = None) -> None:
         """All steps, or those with one of the entities `only`."""
@@ -123,7 +125,6 @@ class Run:
                 number = self._plan(judge, number)
             elif known[judge.entity.name]:
                 number = self._plan_anew(judge, number)
-        self.ledger.claim()
         self.entities.update({e.name: e for e in self.ledger.entities()})
 
     def _plan(self, judge: Judge, number: int) -> int:
@@ -144,9 +145,9 @@ class Run:
         while others go on."""
         todo, unfinished = list(steps), {step.number for step in steps}
         while todo or flow or finisher:
-            ready = [step for step in todo if not unfinished & needs(self.plan, step)]
-            chosen = max(ready, key=self._dependents, default=None)
-            if chosen and (flow.hungry or (self._dependents(chosen) and len(self.opened) < OPEN)):
+            ready = [step for step in todo if not unfinished & self.needs[step.number]]
+            chosen = max(ready, key=lambda step: self.dependents[step.number], default=None)
+            if chosen and (flow.hungry or (self.dependents[chosen.number] and len(self.opened) < OPEN)):
                 todo.remove(chosen)
                 self._open(chosen, flow)
             else:
@@ -181,14 +182,10 @@ class Run:
             self.tables.build_routes(step)
         self.opened[judge.entity.name].left = len(todo)
         tasks = [Task(self.job, c.entity, c.id, c.epoch) for c in todo]
-        if self._dependents(step):  # ahead of what nobody waits for
+        if self.dependents[step.number]:  # ahead of what nobody waits for
             flow.waiting.extendleft(reversed(tasks))
         else:
             flow.waiting.extend(tasks)
-
-    def _dependents(self, step: Step) -> int:
-        """How many steps wait for this one."""
-        return sum(step.number in needs(self.plan, other) for other in self.plan.steps)
 
     def _close(self, opened: Opened, finisher: Finisher) -> None:
         for name, meter in opened.meters.items():
