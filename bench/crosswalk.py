@@ -24,8 +24,8 @@ from bench.clock import WayFailed
 from bench.ways import TABLE
 from rowcall import Migration
 from rowcall.move.fates import create_fates
-from rowcall.move.verdicts import judge_batch
-from rowcall.plan.judge import Judge
+from rowcall.move.verdicts import judge_batches
+from rowcall.plan.judge import Judge, Read
 from rowcall.plan.paths import fate_table
 from rowcall.workspace import Workspace
 
@@ -79,7 +79,7 @@ def measure(project: Path, parents: int) -> dict[str, Any]:
 
 def _judged(judge: Judge, batch: Any, duck: Any) -> float:
     begun = time.process_time()
-    for verdicts in judge_batch(judge, batch, duck, lambda *_: []):
+    for verdicts in judge_batches(judge, [batch], duck, lambda *_: []):
         assert verdicts.accepted.num_rows == len(batch), "every row of this batch is sound"
     return time.process_time() - begun
 
@@ -87,12 +87,14 @@ def _judged(judge: Judge, batch: Any, duck: Any) -> float:
 def _batch(judge: Judge, parents: Any) -> Any:
     """Rows as the source sends them: the parents given, all else alike."""
     known = {"k": pa.array(np.arange(len(parents)), pa.int64()), "p recipient_id": pa.array(parents, pa.int64())}
-    columns = {read.alias: known.get(read.alias, _column(read.sql, len(parents))) for read in judge.reads}
+    columns = {read.alias: known.get(read.alias, _column(read, len(parents))) for read in judge.reads}
     return pa.RecordBatch.from_pydict(columns | {"failed": pa.nulls(len(parents), pa.string())})
 
 
-def _column(sql: str, rows: int) -> Any:
-    text = next((value for column, value in VALUES.items() if column in sql), None)
+def _column(read: Read, rows: int) -> Any:
+    if read.type.startswith("int"):
+        return pa.array(np.arange(rows), pa.int64())
+    text = next((value for column, value in VALUES.items() if column in read.sql), None)
     value = pa.scalar(b"12345678", pa.binary()) if text is None else pa.scalar(text, pa.string())
     return pa.repeat(value, rows)
 

@@ -197,6 +197,7 @@ class Ledger:
         """Builds the indexes of an entity's lines, once all are in. Raises the driver's error (23505) where a key has two."""
         self.session.execute(self._of_partition("close_chunk", entity))
         self.session.execute(self._of_partition("close_key", entity))
+        self.session.execute(self._of_partition("close_partition", entity))
 
     def entities(self) -> list[EntityRecord]:
         return [EntityRecord(*row) for row in self._rows("entities")]

@@ -25,10 +25,14 @@ insert into rowcall.entity (id, name, identity, source_table, target_table, id_c
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- name: add_partition
-create table rowcall.{partition} partition of rowcall.settlement for values in ({entity});
+-- Autovacuum finds nothing to do in lines that are only ever added, and would read them while they come.
+create table rowcall.{partition} partition of rowcall.settlement for values in ({entity}) with (autovacuum_enabled = off);
 
 -- name: close_key
 create unique index if not exists {partition}_key on rowcall.{partition} (source_key);
+
+-- name: close_partition
+alter table rowcall.{partition} reset (autovacuum_enabled);
 
 -- name: close_chunk
 -- Lines come chunk by chunk, so that a block range index finds a chunk's at no price.

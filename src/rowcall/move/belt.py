@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, Generic, TypeVar
 
+import duckdb
+
 from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
 from rowcall.move.worker import Worker
@@ -19,6 +21,7 @@ from rowcall.sql import qualified
 C = TypeVar("C")
 T = TypeVar("T")
 COUNTED = " (its number of rows)"  # instead of a table's content
+LOOKED_UP = 250_000  # rows of the largest table with which a batch is joined without a hash table of its own
 PATIENCE = 0.2  # seconds between looks at a Ctrl-C
 
 
@@ -130,6 +133,15 @@ class Tables:
         for judge in step.judges:
             for statement in judge.prepare:
                 self.worker.duck.execute(statement)
+        look_up(self.worker.duck)
+
+
+def look_up(duck: duckdb.DuckDBPyConnection) -> None:
+    """How batches are joined with the workspace's tables: as long as all are small they are looked up row by row, which keeps
+    a batch's order and copies nothing of it. A batch has no statistics, and would be taken for the smaller side."""
+    (rows,) = duck.sql("select coalesce(max(estimated_size), 0) from duckdb_tables()").fetchone() or (0,)
+    off = "set disabled_optimizers = 'build_side_probe_side'"
+    duck.execute("reset disabled_optimizers" if rows > LOOKED_UP else off)
 
 
 def outside(step: Step, parents: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from rowcall.plan.chunks import (
     Span,
     bounds_sql,
     ends_sql,
+    fewer,
     is_number,
     key_ranges,
     page_ranges,
@@ -29,6 +30,7 @@ def chunk_ranges(judge: Judge, reader: Reader, rows: int = CHUNK_ROWS) -> Chunki
     pages = int(shape["pages"])
     sampled = int(reader.table(rows_sql(judge, pages))["n"][0].as_py())
     estimate = sampled * pages // SAMPLE if pages > SAMPLE else sampled
+    rows = fewer(rows, estimate, int(shape["bytes"])) if estimate else rows
     spans = _by_keys(judge, reader, estimate, rows)
     if spans is None and shape["by_pages"]:
         spans = page_ranges(pages, estimate, rows)

@@ -2,45 +2,69 @@
 
 A row is a 16-bit field count, then per field a 32-bit length (-1: NULL) and that many bytes, all big-endian:
 https://www.postgresql.org/docs/current/sql-copy.html (Binary Format). The joined column's data buffer IS the stream.
+
+What is equally wide in every row (the count, lengths, values of fixed width) is laid out as one matrix per stretch between
+two values of varying width, so that a row is joined of few parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _EMPTY = pa.scalar(b"", pa.binary())
+_NULL = (-1).to_bytes(4, "big", signed=True)
+Bytes = npt.NDArray[np.void]
 
 
-def _fixed(dtype: str) -> Callable[[Any], Any]:
-    width = np.dtype(dtype).itemsize
+@dataclass(frozen=True)
+class Column:
+    """Values in binary form, as a binary array; `lead` are the bytes that begin every value that is not NULL."""
 
-    def encode(array: Any) -> Any:
-        values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False).astype(dtype)
-        data = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(width), len(array), [None, pa.py_buffer(values.tobytes())]
-        )
-        return pc.if_else(pc.is_valid(array), data.cast(pa.binary()), pa.scalar(None, pa.binary()))
+    values: Any
+    lead: bytes = b""
+
+    @property
+    def joined(self) -> Any:
+        """The whole values, as one binary array."""
+        if not self.lead:
+            return self.values
+        return pc.binary_join_element_wise(pa.scalar(self.lead, pa.binary()), self.values, _EMPTY)
+
+
+def fixed_width(data: npt.NDArray[Any], valid: Any | None = None) -> Any:
+    """Equally wide items as a binary array over the same memory. `valid`: a boolean array, where some are NULL."""
+    offsets = np.arange(len(data) + 1, dtype=np.int32) * np.int32(data.itemsize)
+    buffers = [valid.buffers()[1] if valid is not None else None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(data), buffers)
+
+
+def _fixed(dtype: str) -> Callable[[Any], Column]:
+    def encode(array: Any) -> Column:
+        nulls = array.null_count
+        values = (pc.fill_null(array, 0) if nulls else array).to_numpy(zero_copy_only=False).astype(dtype)
+        return Column(fixed_width(values, pc.is_valid(array) if nulls else None))
 
     return encode
 
 
-def _raw(array: Any) -> Any:
-    return array.cast(pa.binary())
+def _raw(array: Any) -> Column:
+    return Column(array.cast(pa.binary()))
 
 
-def _jsonb(array: Any) -> Any:
-    # jsonb_recv: one version byte (1), then the text.
-    return pc.binary_join_element_wise(pa.scalar(b"\x01", pa.binary()), array.cast(pa.binary()), _EMPTY)
+def _jsonb(array: Any) -> Column:
+    return Column(array.cast(pa.binary()), b"\x01")  # jsonb_recv: one version byte, then the text
 
 
-def _numeric(array: Any) -> Any:
-    return pa.array([None if text is None else numeric_bytes(text) for text in array.to_pylist()], pa.binary())
+def _numeric(array: Any) -> Column:
+    return Column(pa.array([None if text is None else numeric_bytes(text) for text in array.to_pylist()], pa.binary()))
 
 
 def numeric_bytes(text: str) -> bytes:
@@ -67,7 +91,7 @@ def numeric_bytes(text: str) -> bytes:
     return head + np.array(groups, ">i2").tobytes()
 
 
-ENCODERS: dict[str, Callable[[Any], Any]] = {
+ENCODERS: dict[str, Callable[[Any], Column]] = {
     "raw": _raw,
     "text": _raw,
     "jsonb": _jsonb,
@@ -79,20 +103,79 @@ ENCODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def payload(array: Any, encoder: str, asked: Any | None = None) -> Any:
+def payload(array: Any, encoder: str, asked: Any | None = None) -> Column:
     """One column as binary values; where the target gave bytes of its own (`asked`), these win."""
     encoded = ENCODERS[encoder](array)
-    return encoded if asked is None else pc.coalesce(asked.cast(pa.binary()), encoded)
+    if asked is None or asked.null_count == len(asked):
+        return encoded
+    return Column(pc.coalesce(asked.cast(pa.binary()), encoded.joined))
 
 
-def rows(columns: Sequence[Any], count: int) -> memoryview:
-    """Binary columns of `count` values each, as one buffer of COPY BINARY rows (without header and trailer)."""
-    parts: list[Any] = [pa.scalar(len(columns).to_bytes(2, "big"), pa.binary())]
+def constant(value: bytes, count: int) -> Column:
+    """The same value `count` times."""
+    return Column(fixed_width(np.full(count, np.void(value))))
+
+
+def nothing(count: int) -> Column:
+    """NULL `count` times."""
+    return Column(pa.nulls(count, pa.binary()))
+
+
+def rows(columns: Sequence[Column], count: int, kept: Any | None = None) -> memoryview:
+    """Columns of `count` values each, as one buffer of COPY BINARY rows (without header and trailer); `kept`: a boolean
+    array, where not every row is wanted."""
+    if not count:
+        return memoryview(b"")
+    parts = list(_parts(columns, count))
+    if kept is not None:  # a row of which one part is NULL joins to nothing
+        parts[0] = fixed_width(parts[0], kept) if isinstance(parts[0], np.ndarray) else parts[0]
+    arrays = [fixed_width(part) if isinstance(part, np.ndarray) else part for part in parts]
+    joined = pc.binary_join_element_wise(*arrays, _EMPTY)
+    offsets = _offsets(joined)
+    return memoryview(joined.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
+
+
+def _parts(columns: Sequence[Column], count: int) -> Iterator[Any]:
+    """What the rows are joined of, in turn: items of one width (a structured numpy array), and binary arrays without NULL."""
+    stretch: list[bytes | npt.NDArray[Any]] = [len(columns).to_bytes(2, "big")]
     for column in columns:
-        length = pc.fill_null(pc.binary_length(column), -1).to_numpy(zero_copy_only=False).astype(">i4")
-        prefix = pa.FixedSizeBinaryArray.from_buffers(pa.binary(4), count, [None, pa.py_buffer(length.tobytes())])
-        parts += [prefix.cast(pa.binary()), pc.fill_null(column, b"")]
-    joined = pc.binary_join_element_wise(*parts, _EMPTY)
-    offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)
-    first, last = int(offsets[joined.offset]), int(offsets[joined.offset + count])
-    return memoryview(joined.buffers()[2])[first:last] if count else memoryview(b"")
+        if column.values.null_count == count:
+            stretch.append(_NULL)
+            continue
+        offsets, nulls = _offsets(column.values), column.values.null_count
+        width = int(offsets[1] - offsets[0])
+        lengths = np.diff(offsets)
+        if not nulls and (lengths == width).all():
+            stretch.append((len(column.lead) + width).to_bytes(4, "big") + column.lead)
+            if width:
+                stretch.append(_items(column.values, offsets, width))
+            continue
+        values = column.values
+        if nulls:
+            values = pc.fill_null(column.joined, b"")
+            lengths = np.where(column.values.is_valid().to_numpy(zero_copy_only=False), np.diff(_offsets(values)), -1)
+            stretch.append(lengths.astype(">i4"))
+        else:
+            stretch += [(lengths + len(column.lead)).astype(">i4"), column.lead]
+        yield _matrix(stretch, count)
+        yield values
+        stretch = []
+    if stretch:
+        yield _matrix(stretch, count)
+
+
+def _matrix(stretch: Sequence[bytes | npt.NDArray[Any]], count: int) -> Bytes:
+    """Pieces side by side, each the same bytes for all rows or an item per row: one item of all their bytes per row."""
+    pieces = [np.frombuffer(p, f"V{len(p)}") if isinstance(p, bytes) else p for p in stretch if len(p)]
+    made = np.empty(count, [(str(place), f"V{piece.itemsize}") for place, piece in enumerate(pieces)])
+    for place, piece in enumerate(pieces):
+        made[str(place)] = piece.view(f"V{piece.itemsize}")
+    return made
+
+
+def _items(array: Any, offsets: npt.NDArray[np.int32], width: int) -> Bytes:
+    return np.frombuffer(array.buffers()[2], f"V{width}", len(array), int(offsets[0]))
+
+
+def _offsets(array: Any) -> npt.NDArray[np.int32]:
+    return np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]

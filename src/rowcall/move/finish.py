@@ -12,7 +12,7 @@ from threading import Lock
 from rowcall.ledger.book import EntityRecord, Ledger, partition
 from rowcall.ledger.keys import TakenKey
 from rowcall.move.assignment import assign
-from rowcall.move.bulk import SORT_MEMORY, put_back
+from rowcall.move.bulk import prepare_to_sort, put_back
 from rowcall.move.late import Latecomers
 from rowcall.move.settle import key_twice
 from rowcall.move.worker import Crew
@@ -100,7 +100,7 @@ class Finish:
     def _close_one(self, session: Session, record: EntityRecord) -> None:
         try:
             with session.transaction():
-                session.execute(f"set local maintenance_work_mem = '{SORT_MEMORY}'")
+                prepare_to_sort(session, f"rowcall.{partition(record.id)}")
                 Ledger(session).close(record.id)
             _analyze(session, f"rowcall.{partition(record.id)}", "rowcall.quarantined_row")
         except DriverError as error:

@@ -116,19 +116,23 @@ class Forecast:
 
 def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
     """What is kept of a batch: fates where the entity is somebody's parent, and the rejected rows' first rejections."""
-    id_column = out_name(verdicts.judge.entity.id_column)
-    fates = verdicts.table.select(["k", "excluded", "findings", id_column]).rename_columns(
-        ["k", "excluded", "findings", "uid"]
-    )
-    rows = [
-        (verdicts.judge.entity.name, r.key, *(r.rejections[0][f] for f in ("code", "column", "reference", "hop", "evidence")),
-         *r.root, *(r.parent or (None, None)), "open")
-        for r in verdicts.rejected
-    ]  # fmt: skip
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(REJECTED)
-    types = [pa.int32() if name == "hop" else pa.string() for name in REJECTED]
-    rejected = pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=list(REJECTED))
-    return (fates if keep else None), rejected
+    fates = None
+    if keep:
+        named = {
+            "k": "k",
+            "excluded": "excluded",
+            "findings": "findings",
+            out_name(verdicts.judge.entity.id_column): "uid",
+        }
+        fates = verdicts.table.select(list(named)).rename_columns(list(named.values()))
+    given = {"entity": verdicts.judge.entity.name, "disposition": "open"}
+    found = verdicts.rejected
+    columns = [
+        pa.repeat(pa.scalar(given[name], pa.string()), found.num_rows) if name in given else found[name]
+        for name in REJECTED
+    ]
+    rejected = pa.table(columns, names=list(REJECTED))
+    return fates, rejected
 
 
 def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rejected: Any) -> None:

@@ -6,14 +6,16 @@ https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-_HEX_DIGITS = 40  # of a SHA-1 digest
-_NIBBLES = np.zeros(256, np.uint8)
-_NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
+from rowcall.move.encode import fixed_width
+
+_DIGEST = 20  # bytes of SHA-1
+_UUID = 16
 
 
 def uuid5s(digests: Any) -> Any:
@@ -22,9 +24,8 @@ def uuid5s(digests: Any) -> Any:
     if not count:
         return pa.array([], pa.binary())
     offsets = np.frombuffer(digests.buffers()[1], np.int32)[digests.offset : digests.offset + count + 1]
-    digits = np.frombuffer(digests.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].reshape(count, _HEX_DIGITS)
-    nibbles = _NIBBLES[digits[:, :32]]
-    ids = (nibbles[:, 0::2] << 4) | nibbles[:, 1::2]
+    digits = memoryview(digests.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
+    ids = np.frombuffer(unhexlify(digits), np.uint8).reshape(count, _DIGEST)[:, :_UUID].copy()
     ids[:, 6] = (ids[:, 6] & 0x0F) | 0x50
     ids[:, 8] = (ids[:, 8] & 0x3F) | 0x80
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(ids)]).cast(pa.binary())
+    return fixed_width(ids.view(f"V{_UUID}").reshape(count))

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger, partition
 from rowcall.move.assignment import Assignment
-from rowcall.move.settle import Chapter, refused_row
+from rowcall.move.settle import Chapter, refused_rows
 from rowcall.plan.chunks import Span
 from rowcall.plan.keys import BIGINT
 from rowcall.postgres.connect import Session
@@ -82,7 +82,8 @@ class Latecomers:
         chunk = chunks[number]
         # A settled chunk's pages may be those of an earlier snapshot.
         chapter = Chapter(self.work, replace(chunk, span=Span()) if chunk.span.by_pages else chunk)
-        chapter.quarantined = [refused_row(self.record.name, key, told) for key in keys]
+        rows = refused_rows(self.record.name, keys, [told] * len(keys))
+        chapter.quarantine(rows)
         lines = f"rowcall.{partition(self.record.id)}"
         with self.session.transaction():
             self.session.execute(
@@ -90,7 +91,7 @@ class Latecomers:
                 f"where s.target_id = t.{ident(self.record.id_column)} and s.source_key = any(%s)",
                 [list(keys)],
             )
-            self.ledger.quarantine_late(self.record.id, number, keys, chapter.quarantined[0].cause)
+            self.ledger.quarantine_late(self.record.id, number, keys, rows["code"][0].as_py())
             chapter.write_quarantine(self.session, self.reader)
 
 

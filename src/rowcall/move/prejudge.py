@@ -94,7 +94,7 @@ class Prejudge:
     def _claim(self, judge: Judge, number: int, unique: Unique, verdicts: Verdicts) -> None:
         """The values of one unique key, each as a hash of its binary form."""
         payloads = dict(zip((o.column for o in judge.outputs), verdicts.payloads(verdicts.accepted), strict=True))
-        arrays = [verdicts.accepted["k"], *(payloads[c] for c in unique.columns)]
+        arrays = [verdicts.accepted["k"], *(payloads[c].joined for c in unique.columns)]
         names = ["k", *(f"u{i}" for i in range(len(unique.columns)))]
         self.duck.register("claims", pa.Table.from_arrays(arrays, names=names))
         self.duck.execute(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from rowcall.plan.judge import Judge
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.sql import ident, literal, qualified
@@ -16,7 +18,16 @@ CAREFUL_ROWS = 1_000  # held in memory at a time while failing rows are looked f
 def chunk_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:
     """The chunk (`within` is its condition, see plan.chunks.Span) in one query. Raises ComputationFailed where an expression
     fails: begin anew with `careful_batches`."""
-    yield from reader.batches(judge.source_sql(within))
+    yield from _read(reader, judge, within)
+
+
+def _read(reader: Reader, judge: Judge, condition: str, failed: frozenset[str] = frozenset()) -> Iterator[Any]:
+    """Rows with a column `failed`: what the judge is to know of expressions that were read as NULL, as they fail."""
+    told = judge.told(failed)
+    for batch in reader.batches(judge.source_sql(condition, failed)):
+        rows = batch.num_rows
+        labels = pa.nulls(rows, pa.string()) if told is None else pa.array([told] * rows, pa.string())
+        yield batch.append_column("failed", labels)
 
 
 def careful_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:
@@ -33,14 +44,14 @@ def careful_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:
 def _part(reader: Reader, judge: Judge, within: str, bounds: Sequence[Any]) -> Iterator[Any]:
     """The chunk's rows between the first bound (exclusive) and the last; each bound after the first is one row's key."""
     if len(bounds) < 2:
-        yield from reader.batches(judge.source_sql("false"))
+        yield from _read(reader, judge, "false")
         return
     condition = f"({within}) and {judge.key.within(bounds[0], bounds[-1])}"
     try:
-        batches = list(reader.batches(judge.source_sql(condition)))
+        batches = list(_read(reader, judge, condition))
     except ComputationFailed:
         if len(bounds) == 2:
-            yield from reader.batches(judge.source_sql(condition, _failing(reader, judge, condition)))
+            yield from _read(reader, judge, condition, _failing(reader, judge, condition))
             return
         middle = len(bounds) // 2
         yield from _part(reader, judge, within, bounds[: middle + 1])
@@ -62,18 +73,15 @@ def _fails(reader: Reader, judge: Judge, expression: str, condition: str) -> boo
     return False
 
 
-def payloads(
-    reader: Reader, judge: Judge, columns: Sequence[str], keys: Sequence[str], within: str
-) -> Iterator[dict[str, str]]:
-    """Key -> JSON object of each source column as its text, for quarantined rows; a batch of the reader's at a time.
+def payloads(reader: Reader, judge: Judge, columns: Sequence[str], keys: Sequence[str], within: str) -> Iterator[Any]:
+    """Batches (k, payload) of quarantined rows: a JSON object of each source column as its text.
 
     `within` is the condition of their chunk: without it the keys of a composite key would be sought in the whole table.
     """
     names = ", ".join(map(literal, columns))
     values = ", ".join(f"{ident(c)}::text" for c in columns)
     for at in range(0, len(keys), _PAYLOAD_KEYS):
-        for batch in reader.batches(
+        yield from reader.batches(
             f"select ({judge.key.sql})::text as k, json_object(array[{names}]::text[], array[{values}]::text[])::text as payload "
             f"from {qualified(judge.entity.source)} where {within} and {judge.key.among(keys[at : at + _PAYLOAD_KEYS])}"
-        ):
-            yield dict(zip(batch["k"].to_pylist(), batch["payload"].to_pylist(), strict=True))
+        )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rowcall.errors import SourceUnreadable, TargetRefused
 from rowcall.ledger.book import NULLED_REFERENCE, QUARANTINED_ROW, SETTLEMENT, ChunkRecord, partition
 from rowcall.move import encode
 from rowcall.move.assignment import Assignment
 from rowcall.move.reading import payloads
-from rowcall.move.verdicts import Rejected, Verdicts, as_json, lines, settlement_rows
+from rowcall.move.verdicts import Verdicts, lines, one, rejected_rows, settlement_rows
 from rowcall.plan.judge import out_name
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal, RowsRefused, copy_in
@@ -36,14 +39,13 @@ class Chapter:
     chunk: ChunkRecord
     counts: Counts = field(default_factory=Counts)
     settlements: list[memoryview] = field(default_factory=list)
-    quarantined: list[Rejected] = field(default_factory=list)
+    quarantined: list[Any] = field(default_factory=list)  # tables of verdicts.REJECTED
     nulled: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     savepoints: bool = False  # whether rows were written under savepoints
 
     def add(self, verdicts: Verdicts) -> None:
-        block, _ = settlement_rows(self.work.entity, self.chunk.id, verdicts)
-        self.settlements.append(block)
-        self.quarantined += verdicts.rejected
+        self.settlements += settlement_rows(self.work.entity, self.chunk.id, verdicts)
+        self.quarantine(verdicts.rejected)
         self.nulled += verdicts.conceded()
         self.counts += verdicts.counts
 
@@ -51,21 +53,17 @@ class Chapter:
         """A batch of which the target refused some accepted rows (place among the accepted -> why)."""
         keys = verdicts.accepted_keys
         self.add(verdicts.without(refused))
-        for place, refusal in refused.items():
-            row = refused_row(self.chunk.entity, keys[place], refusal)
-            self.quarantined.append(row)
-            self.settlements.append(self._line(row.key, row.cause))
+        if refused:
+            rows = refused_rows(self.chunk.entity, [keys[place] for place in refused], list(refused.values()))
+            self.quarantine(rows)
+            self.settlements.append(
+                lines(self.work.entity, self.chunk.id, rows["key"], Outcome.QUARANTINED, causes=rows["code"])
+            )
         self.counts += Counts(len(refused), 0, len(refused), 0)
 
-    def _line(self, key: str, cause: str) -> memoryview:
-        return lines(
-            self.work.entity,
-            self.chunk.id,
-            pa.array([key], pa.string()),
-            pa.array([Outcome.QUARANTINED.value], pa.string()),
-            pa.nulls(1, pa.binary()),
-            pa.array([cause], pa.string()),
-        )[0]
+    def quarantine(self, rows: Any) -> None:
+        if rows.num_rows:
+            self.quarantined.append(rows)
 
     def write(self, session: Session, reader: Reader) -> None:
         """The ledger's part, in the caller's transaction. The source's reader fetches the quarantined rows' payloads."""
@@ -93,24 +91,26 @@ class Chapter:
 
     def _quarantine(self, reader: Reader) -> Iterator[memoryview]:
         """Batch by batch as the payloads come, so that a chunk of wide rows need not fit into memory."""
-        waiting = {row.key: row for row in self.quarantined}
-        within = self.chunk.span.within(self.work.judge.key)
-        for found in payloads(reader, self.work.judge, self.work.columns, list(waiting), within):
-            yield self._quarantined([waiting.pop(key) for key in found if key in waiting], found)
-        yield self._quarantined(list(waiting.values()), {})
+        rows = pa.concat_tables(self.quarantined).combine_chunks()
+        keys, within = rows["key"].combine_chunks(), self.chunk.span.within(self.work.judge.key)
+        found = np.zeros(len(keys), bool)
+        for batch in payloads(reader, self.work.judge, self.work.columns, keys.to_pylist(), within):
+            places = pc.index_in(batch["k"], value_set=keys)
+            found[pc.drop_null(places).to_numpy()] = True
+            yield self._quarantined(rows.take(pc.drop_null(places)), batch["payload"].filter(pc.is_valid(places)))
+        rest = rows.filter(pa.array(~found))
+        yield self._quarantined(rest, pa.nulls(rest.num_rows, pa.string()))
 
-    def _quarantined(self, rows: Sequence[Rejected], payloads: dict[str, str]) -> memoryview:
-        count = len(rows)
+    def _quarantined(self, rows: Any, payloads: Any) -> memoryview:
+        count = rows.num_rows
+        texts = {name: encode.payload(one(rows[name]), "text") for name in rows.column_names if name != "hop"}
         columns = [
             _number(self.work.entity, count, "int2"),
-            _text(r.key for r in rows),
-            encode.payload(pa.array([payloads.get(r.key) for r in rows], pa.string()), "jsonb"),
-            encode.payload(pa.array([as_json(r.rejections) for r in rows], pa.string()), "jsonb"),
-            _text("open" for _ in rows),
-            _text(r.root[0] for r in rows),
-            _text(r.root[1] for r in rows),
-            _text(r.parent[0] if r.parent else None for r in rows),
-            _text(r.parent[1] if r.parent else None for r in rows),
+            texts["key"],
+            encode.payload(payloads, "jsonb"),
+            encode.payload(one(rows["rejections"]), "jsonb"),
+            encode.constant(b"open", count),
+            *(texts[name] for name in ("root_entity", "root_key", "parent_entity", "parent_key")),
             _number(self.chunk.id, count, "int4"),
         ]
         return encode.rows(columns, count)
@@ -137,7 +137,12 @@ def key_twice(source: str) -> SourceUnreadable:
     )  # fmt: skip
 
 
-def refused_row(entity: str, key: str, refusal: Refusal) -> Rejected:
+def refused_rows(entity: str, keys: Sequence[str], refusals: Sequence[Refusal]) -> Any:
+    """Rows that the target refused, each with why: a table of verdicts.REJECTED."""
+    return rejected_rows([_refused(entity, key, refusal) for key, refusal in zip(keys, refusals, strict=True)])
+
+
+def _refused(entity: str, key: str, refusal: Refusal) -> dict[str, Any]:
     rejection = {
         "code": (Reason.UNSTORABLE_TEXT if refusal.sqlstate in UNSTORABLE else Reason.REFUSED_BY_TARGET).value,
         "column": refusal.column or None,
@@ -146,7 +151,8 @@ def refused_row(entity: str, key: str, refusal: Refusal) -> Rejected:
         "value": None,
         "evidence": refusal.evidence,
     }
-    return Rejected(key, [rejection], (entity, key), None)
+    rejections = json.dumps([rejection], ensure_ascii=False)
+    return rejection | {"key": key, "root_entity": entity, "root_key": key, "rejections": rejections}
 
 
 def stream(session: Session, batches: Iterable[Verdicts], chapter: Chapter) -> None:
@@ -155,8 +161,7 @@ def stream(session: Session, batches: Iterable[Verdicts], chapter: Chapter) -> N
     def blocks() -> Iterator[memoryview]:
         for verdicts in batches:
             chapter.add(verdicts)
-            if verdicts.accepted.num_rows:
-                yield verdicts.rows(verdicts.accepted)
+            yield verdicts.block()
 
     judge = chapter.work.judge
     if copy_in(session, judge.entity.target, [o.column for o in judge.outputs], blocks()) != chapter.counts.migrated:
@@ -223,9 +228,9 @@ def all_arrived(session: Session, work: Assignment, chunk: int) -> bool:
     )
 
 
-def _text(values: Iterable[str | None]) -> Any:
+def _text(values: Iterable[str | None]) -> encode.Column:
     return encode.payload(pa.array(list(values), pa.string()), "text")
 
 
-def _number(value: int, count: int, encoder: str) -> Any:
+def _number(value: int, count: int, encoder: str) -> encode.Column:
     return encode.payload(pa.repeat(pa.scalar(value), count), encoder)

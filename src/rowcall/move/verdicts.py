@@ -1,72 +1,94 @@
-"""Judging one batch: the questions to Postgres, the entity's query, and the split of its answer."""
+"""Judging batches: a first look, the questions to Postgres, a closer look, and the split of what was found."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, reduce
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowcall.move import encode
+from rowcall.move.encode import Column
 from rowcall.move.ids import uuid5s
 from rowcall.plan.judge import Judge, asked_name, out_name
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
-from rowcall.rows import Counts, Outcome, Reason
+from rowcall.rows import Counts, Outcome
 from rowcall.schema import Type
+from rowcall.sql import literal
 
 Asker = Callable[[Type, Sequence[str], bool], list[Answered]]
-_REJECTION = ("code", "column", "reference", "hop", "value", "evidence")
+
+CLOSER_ROWS, CLOSER_BYTES = (
+    20_000,
+    8 << 20,
+)  # that wait for a closer look: planning one costs as much as judging many rows
+
+# A quarantined row: its cause, who keeps it back, and all its rejections as JSON. They hold values: no log, no repr.
+REJECTED = pa.schema(
+    [
+        *((name, pa.string()) for name in ("key", "code", "column", "reference")),
+        ("hop", pa.int32()),
+        *((name, pa.string()) for name in ("evidence", "root_entity", "root_key", "parent_entity", "parent_key", "rejections")),
+    ]
+)  # fmt: skip
+# What the judge's query finds of a row (workspace: rejection).
+_FINDINGS = pa.list_(
+    pa.struct(
+        [(name, pa.int32()) for name in ("rank", "place", "hop")]
+        + [(name, pa.string()) for name in ("code", "column", "reference", "value", "evidence")]
+        + [(name, pa.string()) for name in ("root_entity", "root_key", "parent_entity", "parent_key")]
+    )
+)
+# A row with a defect of its own is its own root, whatever else keeps it back.
+_REJECTED_SQL = """
+select k::varchar as key, f.code, f."column", f.reference, f.hop, f.evidence,
+       case when victim then f.root_entity else {own} end as root_entity,
+       case when victim then f.root_key else k::varchar end as root_key, f.parent_entity, f.parent_key,
+       to_json(list_transform(findings, lambda x: struct_pack(code := x.code, "column" := x."column",
+           reference := x.reference, hop := x.hop, "value" := x."value", evidence := x.evidence)))::varchar as rejections
+from (select k, findings, findings[1] as f, is_victim(findings) as victim from n where findings is not null)"""
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """One quarantined row of a batch. Its rejections hold values: no repr, no log."""
-
-    key: str
-    rejections: list[dict[str, Any]]
-    root: tuple[str, str]
-    parent: tuple[str, str] | None
-
-    @property
-    def cause(self) -> str:
-        return str(self.rejections[0]["code"])
-
-    def __repr__(self) -> str:
-        return f"Rejected({self.key}, {self.cause})"
+def rejected_rows(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Quarantined rows as the judge yields them."""
+    return pa.Table.from_pylist(list(rows), REJECTED)
 
 
 class Verdicts:
-    """The judge's answer for one batch; columns as the compiled query names them."""
+    """The judge's answer for one batch; columns as the compiled query names them, `k`, `excluded`, `findings` and `conceded`
+    among them. `sound`: which rows of `judged` it is an answer for (None: all)."""
 
-    def __init__(self, judge: Judge, table: Any) -> None:
-        self.judge, self.table = judge, table
-
-    @cached_property
-    def _excluded(self) -> Any:
-        return pc.is_valid(self.table["excluded"])
+    def __init__(self, judge: Judge, judged: Any, rejected: Any | None = None, sound: Any | None = None) -> None:
+        self.judge, self.judged, self._sound = judge, judged, sound
+        self.rejected = REJECTED.empty_table() if rejected is None else rejected
 
     @cached_property
-    def _rejected(self) -> Any:
-        return pc.is_valid(self.table["findings"])
+    def table(self) -> Any:
+        return self.judged if self._sound is None else self.judged.filter(self._sound)
+
+    @cached_property
+    def written(self) -> Any | None:
+        """Which rows of `judged` migrate: a boolean array; None: all."""
+        told = (self.judged[name] for name in ("excluded", "findings"))
+        masks = [one(pc.is_null(column)) for column in told if column.null_count < len(column)]
+        masks += [] if self._sound is None else [self._sound]
+        return reduce(pc.and_, masks) if masks else None
 
     @property
     def counts(self) -> Counts:
-        excluded, rejected = pc.sum(self._excluded).as_py() or 0, pc.sum(self._rejected).as_py() or 0
-        total = self.table.num_rows
-        return Counts(total, total - excluded - rejected, rejected, excluded)
+        total = _count(self._sound, self.judged.num_rows)
+        migrated, rejected = _count(self.written, self.judged.num_rows), self.rejected.num_rows
+        return Counts(total, migrated, rejected, total - migrated - rejected)
 
     @cached_property
     def accepted(self) -> Any:
         """The rows to write, as one chunk a column."""
-        if self.table["excluded"].null_count == self.table["findings"].null_count == self.table.num_rows:
-            return self.table.combine_chunks()
-        return self.table.filter(pc.invert(pc.or_(self._excluded, self._rejected))).combine_chunks()
+        return (self.judged if self.written is None else self.judged.filter(self.written)).combine_chunks()
 
     @cached_property
     def accepted_keys(self) -> list[str]:
@@ -77,76 +99,99 @@ class Verdicts:
         if not gone:
             return self
         kept = pa.array([i for i in range(self.accepted.num_rows) if i not in gone], pa.int64())
-        return self.with_accepted(self.accepted.take(kept))
+        rest = self.table.filter(pc.or_(pc.is_valid(self.table["excluded"]), pc.is_valid(self.table["findings"])))
+        return Verdicts(self.judge, pa.concat_tables([self.accepted.take(kept), rest]), self.rejected)
 
-    def with_accepted(self, accepted: Any) -> Verdicts:
-        """The same batch with only these of its accepted rows."""
-        rest = self.table.filter(pc.or_(self._excluded, self._rejected))
-        return Verdicts(self.judge, pa.concat_tables([accepted, rest]))
-
-    def payloads(self, table: Any) -> list[Any]:
-        """The COPY columns of a part of the table, as binary arrays."""
+    def payloads(self, table: Any) -> list[Column]:
+        """The COPY columns of a part of the table."""
         return [self._payload(table, o.column, o.encoder, o.asked is not None) for o in self.judge.outputs]
 
-    def _payload(self, table: Any, column: str, encoder: str, asked: bool) -> Any:
-        return encode.payload(
-            _one(table[out_name(column)]), encoder, _one(table[asked_name(column)]) if asked else None
-        )
+    def _payload(self, table: Any, column: str, encoder: str, asked: bool) -> Column:
+        answers = one(table[asked_name(column)]) if asked and asked_name(column) in table.column_names else None
+        return encode.payload(one(table[out_name(column)]), encoder, answers)
 
     def rows(self, table: Any) -> memoryview:
         """A part of the accepted rows as COPY BINARY."""
         return encode.rows(self.payloads(table), table.num_rows)
 
+    def block(self) -> memoryview:
+        """All rows that migrate as COPY BINARY."""
+        return encode.rows(self.payloads(self.judged), self.judged.num_rows, self.written)
+
     def keyed_rows(self) -> memoryview:
         """All accepted rows with their source key as a last column."""
-        keys = encode.payload(_one(self.accepted["k"].cast(pa.string())), "text")
+        keys = encode.payload(one(self.accepted["k"].cast(pa.string())), "text")
         return encode.rows([*self.payloads(self.accepted), keys], self.accepted.num_rows)
 
     @property
     def excluded(self) -> Any:
         """A table (k, excluded): keys with the rule that took them."""
-        return self.table.filter(self._excluded).select(["k", "excluded"])
-
-    @cached_property
-    def rejected(self) -> list[Rejected]:
-        """The quarantined rows with all their rejections, cause first."""
-        return list(self._each_rejected())
-
-    def _each_rejected(self) -> Iterator[Rejected]:
-        part = self.table.filter(self._rejected)
-        for key, findings in zip(part["k"].cast(pa.string()).to_pylist(), part["findings"].to_pylist(), strict=True):
-            first = findings[0]
-            kept_back = first["code"] == Reason.PARENT_QUARANTINED.value
-            # A row with a defect of its own is its own root, whatever else keeps it back.
-            victim = all(f["code"] == Reason.PARENT_QUARANTINED.value for f in findings)
-            yield Rejected(
-                key,
-                [{name: finding[name] for name in _REJECTION} for finding in findings],
-                (first["root_entity"], first["root_key"]) if victim else (self.judge.entity.name, key),
-                (first["parent_entity"], first["parent_key"]) if kept_back else None,
-            )
+        if self.judged["excluded"].null_count == self.judged.num_rows:
+            return self.judged.select(["k", "excluded"]).slice(0, 0)
+        return self.table.filter(pc.is_valid(self.table["excluded"])).select(["k", "excluded"])
 
     def conceded(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(key, {column, code, hop, value}) for each reference that the mapping let become NULL, of rows that migrate."""
-        part = self.accepted.filter(pc.is_valid(self.accepted["conceded"])) if self.accepted.num_rows else self.accepted
+        if self.judged["conceded"].null_count == self.judged.num_rows:
+            return
+        part = self.accepted.filter(pc.is_valid(self.accepted["conceded"]))
         for key, links in zip(part["k"].cast(pa.string()).to_pylist(), part["conceded"].to_pylist(), strict=True):
             for link in links:
                 yield key, link
 
 
-def judge_batch(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Iterator[Verdicts]:
-    """One batch through the entity's query: first the rows that are sound at first sight, then the others, if there are any.
+def judge_batches(
+    judge: Judge, batches: Iterable[Any], duck: duckdb.DuckDBPyConnection, asker: Asker
+) -> Iterator[Verdicts]:
+    """Batches through the entity's queries: of each the rows that are sound at first sight; the others are gathered, and
+    looked at closely together.
 
     `duck` is the caller's own cursor: registered names are private to it.
     """
-    sound = _with_ids(judge, _judged(judge.quick_sql, batch, duck))
-    rest = batch.filter(pc.invert(pc.is_in(batch["k"], sound["k"])))
-    if sound.num_rows + rest.num_rows != batch.num_rows:  # a key that comes twice: no row is told by it
-        sound, rest = sound.slice(0, 0), batch
-    if sound.num_rows or not rest.num_rows:
-        yield Verdicts(judge, sound)
-    if rest.num_rows:
-        yield Verdicts(judge, _with_ids(judge, _judged_closely(judge, rest, duck, asker)))
+    waiting: list[Any] = []
+    for batch in batches:
+        verdicts, rest = _first_look(judge, batch, duck)
+        yield verdicts
+        if rest.num_rows:
+            waiting.append(rest)
+        if sum(b.num_rows for b in waiting) >= CLOSER_ROWS or sum(b.nbytes for b in waiting) >= CLOSER_BYTES:
+            yield _judged_closely(judge, pa.Table.from_batches(waiting), duck, asker)
+            waiting = []
+    if waiting:
+        yield _judged_closely(judge, pa.Table.from_batches(waiting), duck, asker)
+
+
+def _first_look(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection) -> tuple[Verdicts, Any]:
+    """The rows that are sound at first sight, and those that are to be looked at closely."""
+    rows = batch.num_rows
+    numbers = pa.array(np.arange(rows, dtype=np.int32))
+    found = _in_turn(_judged(judge.quick_sql, batch.append_column("row", numbers), duck), numbers)
+    if found is None:  # a key of the batch is there twice: no row can be told from another
+        batch, rest = batch.slice(0, 0), batch
+        found = _judged(judge.quick_sql, batch.append_column("row", numbers.slice(0, 0)), duck)
+    else:
+        sound = one(found["sound"])
+        rest = batch.filter(pc.invert(sound)) if pc.min(sound).as_py() is False else batch.slice(0, 0)
+    names = found.column_names
+    columns: dict[str, Any] = {
+        "k": batch["k"],
+        "excluded": pa.nulls(batch.num_rows, pa.string()),
+        "findings": pa.nulls(batch.num_rows, _FINDINGS),
+        "conceded": pa.nulls(batch.num_rows),
+    }
+    columns |= {name: found[name] for name in names if name not in ("row", "sound")}
+    columns |= {name: batch[alias] for name, alias in judge.passing.items()}
+    sound = one(found["sound"]) if rest.num_rows else None
+    return Verdicts(judge, _with_ids(judge, pa.table(columns)), sound=sound), rest
+
+
+def _in_turn(found: Any, numbers: Any) -> Any | None:
+    """What was found of a batch in the order of its rows; None where it has not one line for each."""
+    if found.num_rows != len(numbers):
+        return None
+    if not one(found["row"]).equals(numbers):
+        found = found.take(pc.sort_indices(found["row"]))
+    return found if one(found["row"]).equals(numbers) else None
 
 
 def _judged(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
@@ -160,10 +205,10 @@ def _judged(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
 def _with_ids(judge: Judge, table: Any) -> Any:
     """The table with uuids in place of their digests."""
     name = out_name(judge.entity.id_column)
-    return table.set_column(table.schema.get_field_index(name), name, uuid5s(_one(table[name])))
+    return table.set_column(table.schema.get_field_index(name), name, uuid5s(one(table[name])))
 
 
-def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Any:
+def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Verdicts:
     """With the answers to what must be asked, and all findings."""
     names: list[str] = []
     try:
@@ -171,10 +216,14 @@ def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, a
             answers = _asked(question, batch, duck, asker)
             names.append(f"ask {question.alias}")
             duck.register(names[-1], answers)
-        return _judged(judge.sql, batch, duck)
+        judged = _with_ids(judge, _judged(judge.sql, batch, duck))
     finally:
         for name in names:
             duck.unregister(name)
+    if judged["findings"].null_count == judged.num_rows:
+        return Verdicts(judge, judged)
+    own = literal(judge.entity.name)
+    return Verdicts(judge, judged, _judged(_REJECTED_SQL.format(own=own), judged, duck).cast(REJECTED))
 
 
 _ANSWERS = pa.schema([("k", pa.string()), ("code", pa.string()), ("evidence", pa.string()), ("bytes", pa.binary())])
@@ -198,47 +247,39 @@ def _asked(question: Ask, batch: Any, duck: duckdb.DuckDBPyConnection, asker: As
     return table
 
 
-def settlement_rows(entity: int, chunk: int, verdicts: Verdicts) -> tuple[memoryview, int]:
-    """The ledger's lines of one batch as COPY BINARY rows, and their number."""
-    accepted, excluded = verdicts.accepted, verdicts.excluded
-    rejected = verdicts.rejected
-    ids = _one(accepted[out_name(verdicts.judge.entity.id_column)])
-    keys = [_one(accepted["k"].cast(pa.string())), _one(excluded["k"].cast(pa.string()))]
-    keys.append(pa.array([r.key for r in rejected], pa.string()))
-    sizes = [len(k) for k in keys]
-    nothing = pa.nulls(sizes[1] + sizes[2], pa.binary())
-    causes = [pa.nulls(sizes[0], pa.string()), _one(excluded["excluded"]).cast(pa.string())]
-    causes.append(pa.array([r.cause for r in rejected], pa.string()))
-    outcomes = [Outcome.MIGRATED, Outcome.EXCLUDED, Outcome.QUARANTINED]
-    return lines(
-        entity,
-        chunk,
-        pa.concat_arrays(keys),
-        pa.concat_arrays([pa.repeat(pa.scalar(o.value), n) for o, n in zip(outcomes, sizes, strict=True)]),
-        pa.concat_arrays([ids.cast(pa.binary()), nothing]),
-        pa.concat_arrays(causes),
-    )
+def settlement_rows(entity: int, chunk: int, verdicts: Verdicts) -> list[memoryview]:
+    """The ledger's lines of one batch as COPY BINARY rows."""
+    judged, excluded, rejected = verdicts.judged, verdicts.excluded, verdicts.rejected
+    ids = encode.payload(one(judged[out_name(verdicts.judge.entity.id_column)]), "raw")
+    return [
+        lines(entity, chunk, judged["k"], Outcome.MIGRATED, ids, kept=verdicts.written),
+        lines(entity, chunk, excluded["k"], Outcome.EXCLUDED, causes=excluded["excluded"]),
+        lines(entity, chunk, rejected["key"], Outcome.QUARANTINED, causes=rejected["code"]),
+    ]
 
 
-def lines(entity: int, chunk: int, keys: Any, outcomes: Any, ids: Any, causes: Any) -> tuple[memoryview, int]:
-    """Settlement lines from their columns."""
+def lines(
+    entity: int, chunk: int, keys: Any, outcome: Outcome, ids: Column | None = None, causes: Any | None = None,
+    kept: Any | None = None,
+) -> memoryview:  # fmt: skip
+    """Settlement lines of one outcome from their columns."""
     count = len(keys)
     columns = [
-        encode.payload(pa.repeat(pa.scalar(entity), count), "int2"),
-        encode.payload(keys, "text"),
-        encode.payload(outcomes, "text"),
-        encode.payload(ids, "raw"),
-        encode.payload(causes, "text"),
-        encode.payload(pa.repeat(pa.scalar(chunk), count), "int4"),
+        encode.constant(entity.to_bytes(2, "big"), count),
+        encode.payload(one(keys.cast(pa.string())), "text"),
+        encode.constant(outcome.value.encode(), count),
+        ids or encode.nothing(count),
+        encode.nothing(count) if causes is None else encode.payload(one(causes.cast(pa.string())), "text"),
+        encode.constant(chunk.to_bytes(4, "big"), count),
     ]
-    return encode.rows(columns, count), count
+    return encode.rows(columns, count, kept)
 
 
-def as_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _count(mask: Any | None, rows: int) -> int:
+    return rows if mask is None else int(pc.sum(mask).as_py() or 0)
 
 
-def _one(column: Any) -> Any:
+def one(column: Any) -> Any:
     """A column of a table as one array."""
     if isinstance(column, pa.ChunkedArray):
         return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

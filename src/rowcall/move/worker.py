@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rowcall.errors import Interrupted, TargetRefused
 from rowcall.ledger.book import ChunkRecord, Ledger
@@ -15,7 +15,7 @@ from rowcall.move.assignment import Assignment
 from rowcall.move.reading import careful_batches, chunk_batches
 from rowcall.move.savepoints import note_savepoints
 from rowcall.move.settle import REKEYED, Chapter, all_arrived, place_carefully, stream
-from rowcall.move.verdicts import Verdicts, judge_batch
+from rowcall.move.verdicts import Verdicts, judge_batches
 from rowcall.plan.judge import Judge
 from rowcall.postgres.ask import Answered, ask
 from rowcall.postgres.connect import Session, connect
@@ -88,11 +88,16 @@ class Worker:
 
     def judged(self, judge: Judge, chunk: ChunkRecord, *, carefully: bool = False) -> Iterator[Verdicts]:
         """The verdicts of a chunk, batch by batch."""
-        batches = careful_batches if carefully else chunk_batches
-        for batch in batches(self.reader, judge, chunk.span.within(judge.key)):
+        read = careful_batches if carefully else chunk_batches
+        batches = self._heeding(read(self.reader, judge, chunk.span.within(judge.key)))
+        return judge_batches(judge, batches, self.duck, self.ask)
+
+    def _heeding(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches, until the run is to stop."""
+        for batch in batches:
             if self.stopping():
                 raise Interrupted("interrupted")
-            yield from judge_batch(judge, batch, self.duck, self.ask)
+            yield batch
 
     # -- settling ---------------------------------------------------------------------------------------------------
 

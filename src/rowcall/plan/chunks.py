@@ -28,6 +28,9 @@ from rowcall.sql import literal, qualified
 
 SPARSE = 4  # values per row up to which an integer key counts as dense
 PAGES = 2_048  # of 8 kB: 16 MB of the table
+CHUNK_BYTES = (
+    128 << 20
+)  # of the table, out of line values included: so that wide rows, too, are work for several workers
 SAMPLE = 1_000  # pages that are counted, of a table that has more
 
 
@@ -73,12 +76,13 @@ class Chunking:
 
 
 def shape_sql(judge: Judge) -> str:
-    """Postgres SQL: (plain, by_pages, pages): whether the source is one heap of its own, with nothing that inherits from it;
-    whether the server reads ranges of pages; how many pages there are."""
+    """Postgres SQL: (plain, by_pages, pages, bytes): whether the source is one heap of its own, with nothing that inherits
+    from it; whether the server reads ranges of pages; how many pages there are; bytes with those of out of line values."""
     return (
         "select c.relkind in ('r', 'm') and not c.relhassubclass and coalesce(a.amname, 'heap') = 'heap' as plain, "
         "current_setting('server_version_num')::int >= 140000 as by_pages, "
-        "case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end as pages "
+        "case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end as pages, "
+        "case when c.relkind in ('r', 'm') then pg_table_size(c.oid) else 0 end as bytes "
         f"from pg_class c left join pg_am a on a.oid = c.relam where c.oid = {literal(qualified(judge.entity.source))}::regclass"
     )
 
@@ -93,6 +97,11 @@ def ends_sql(judge: Judge) -> str:
     """Postgres SQL: (least, greatest) of an integer key; its index has them."""
     ends = (f"{which}({judge.key.names})::int8 as {name}" for which, name in (("min", "least"), ("max", "greatest")))
     return f"select {', '.join(ends)} from {qualified(judge.entity.source)}"
+
+
+def fewer(rows: int, estimate: int, size: int) -> int:
+    """As many of the rows asked for as CHUNK_BYTES hold, of a table of about `estimate` rows and `size` bytes."""
+    return max(min(rows, CHUNK_BYTES * estimate // max(size, 1)), 1)
 
 
 def is_number(key: Key) -> bool:

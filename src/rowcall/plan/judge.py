@@ -1,17 +1,19 @@
 """The judge: one DuckDB query per entity, compiled from the mapping; `rowcall plan --sql ENTITY` prints it.
 
 The query reads the batch `n` and yields, per source row: its key, its uuid, the values to COPY, the name of the rule that
-excludes it, and all its findings in the contract's order. A sound row has neither.
+excludes it, and all its findings in the contract's order. A sound row has neither. Most rows are sound, and a shorter query
+(`quick_sql`) sees that at first sight.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 
 from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
 from rowcall.plan.ids import digest_sql
-from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as
+from rowcall.plan.keys import Key, bare, entity_key, kind, need_column, read_as
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
 from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
 from rowcall.plan.workers import Machine
@@ -20,6 +22,10 @@ from rowcall.schema import Schema, TableKey, Type, Unique
 from rowcall.sql import ident, label, literal, qualified
 
 ANSWER = {"k": "varchar", "code": "varchar", "evidence": "varchar", "bytes": "blob"}  # columns of a table of answers
+# Types whose binary form is equally long for all values.
+ONE_WIDTH = frozenset(
+    {"bool", "int2", "int4", "int8", "float4", "float8", "uuid", "date", "time", "timestamp", "timestamptz", "interval"}
+)
 PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL where the target allows it
 
 
@@ -75,17 +81,19 @@ class Judge:
     uniques: tuple[Unique, ...]  # of the target, judged set-wise
     group_references: tuple[GroupReference, ...]
     sql: str
-    quick_sql: (
-        str  # the same for rows that are sound at first sight, and only these: nothing is asked, no finding is made
-    )
+    # At first sight, for a batch with the numbers of its rows as `row`: whether nothing is wrong with each, and what must be
+    # computed of it. Nothing is asked, no finding is made, and what passes through unchanged is left where it is.
+    quick_sql: str
+    passing: MappingOf[str, str]  # column of the answer -> column of the batch that it is, unchanged
 
     def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
-        """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead, whose labels
-        come as the column `failed`."""
+        """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead."""
         parts = [f"{'null::' + r.type if r.alias in failed else r.sql} as {ident(r.alias)}" for r in self.reads]
-        labels = ", ".join(r.label for r in self.reads if r.alias in failed) or None
-        parts.append(f"{literal(labels)}::text as failed")
         return f"select {', '.join(parts)} from {qualified(self.entity.source)} where {condition}"
+
+    def told(self, failed: frozenset[str]) -> str | None:
+        """The column `failed` of a batch that was read so: the labels of these expressions."""
+        return ", ".join(r.label for r in self.reads if r.alias in failed) or None
 
 
 def compile_entity(
@@ -120,6 +128,8 @@ class _Compiler:
         self.outputs.insert(0, Output(self.entity.id_column, digest_sql(self.mapping.namespace, self.entity), "raw"))
         for number, rule in enumerate(self.entity.columns):
             self._column(number, rule)
+        # Values of one width lie side by side in a row of COPY, where they are laid out together (move.encode).
+        self.outputs.sort(key=lambda output: not self._of_one_width(output.column))
         self._uniqueness()
         self._rules()
         self.findings.append(
@@ -138,7 +148,8 @@ class _Compiler:
             self._uniques(),
             tuple(self.group_references),
             self._sql(f"case when {rejected} then {self._rejections()} end"),
-            self._quick_sql(rejected),
+            self._quick_sql(),
+            self._passing(),
         )
 
     # -- references -------------------------------------------------------------------------------------------------
@@ -255,6 +266,10 @@ class _Compiler:
             code = f"case when j.failed is null then {finding.code} end" if filled.fallible else finding.code
             self.findings.append(Finding(code, finding.column, value=finding.value, evidence=finding.evidence))
 
+    def _of_one_width(self, column: str) -> bool:
+        target = need_column(self.target, column)
+        return target.not_null and bare(target.type).name in ONE_WIDTH
+
     def _uniqueness(self) -> None:
         if self._uniques():
             self.joins.append(f"left join {duplicates_table(self.entity.name)} d on d.k = n.k")
@@ -303,26 +318,46 @@ class _Compiler:
 
     # -- the query --------------------------------------------------------------------------------------------------
 
-    def _quick_sql(self, rejected: str) -> str:
-        """Without the answers to what would be asked, for rows of which nothing would be."""
-        suspect = " or ".join(f"coalesce({question.suspect}, false)" for question in self.asks) or "false"
-        nothing = "case when false then [rejection(0, '', '', '', 0, '', '', '', '', '', '')] end"
-        return self._sql(nothing, suspect) + f"\nwhere not j.suspect and not coalesce({rejected}, false)"
+    def _passing(self) -> dict[str, str]:
+        aliases = {f"j.{alias}": alias for alias in self.reads}
+        return {out_name(o.column): aliases[o.sql] for o in self.outputs if o.sql in aliases}
 
-    def _sql(self, findings: str, suspect: str | None = None) -> str:
+    def _quick_sql(self) -> str:
+        suspect = " or ".join(f"coalesce({question.suspect}, false)" for question in self.asks) or "false"
+        passing = self._passing()
+        computed = {out_name(o.column): o for o in self.outputs if out_name(o.column) not in passing}
+        # A conversion may fail on what was not accepted.
+        columns = {name: f"case when j.sound then {o.sql} end" if o.asked else o.sql for name, o in computed.items()}
+        if self.entity.where:
+            columns["excluded"] = self._excluded()
+        if self.conceded:
+            columns["conceded"] = self._conceded()
+        columns |= {name: f"j.{name}" for name in self._group_columns()}
+        listed = "".join(f",\n  {sql} as {ident(name)}" for name, sql in columns.items())
+        sound = f"not j.suspect and (({self._excluded()}) is not null or {self._any(codes=True)} is null)"
+        inner = self.inner | self._no_answers() | {"suspect": suspect}
+        used = {name: sql for name, sql in inner.items() if re.search(rf"\bj\.{name}\b", sound + listed)}
+        alias = "".join(f",\n    {sql} as {ident(name)}" for name, sql in used.items())
+        joins = "\n  ".join(self.joins)
+        return f"""with first as (
+  select n.*{alias}
+  from n
+  {joins}
+), looked as (
+  select j.*, {sound} as sound
+  from first j
+)
+select j.row as row, j.sound as sound{listed}
+from looked j"""
+
+    def _sql(self, findings: str) -> str:
         codes = ",\n    ".join(f"({f.code}) as f{i}" for i, f in enumerate(self.findings)) or "null as f0"
-        alias = self.inner | (self._no_answers() | {"suspect": suspect} if suspect else self._answers())
-        inner = "".join(f",\n    {sql} as {ident(name)}" for name, sql in alias.items())
-        asks = (
-            []
-            if suspect
-            else [f"left join {ident('ask ' + a.alias)} {a.alias} on {a.alias}.k = n.k" for a in self.asks]
-        )
+        inner = "".join(f",\n    {sql} as {ident(name)}" for name, sql in (self.inner | self._answers()).items())
+        asks = [f"left join {ident('ask ' + a.alias)} {a.alias} on {a.alias}.k = n.k" for a in self.asks]
         joins = "\n  ".join([*self.joins, *asks])
         outputs = "".join(f",\n  {o.sql} as {ident(out_name(o.column))}" for o in self.outputs)
         asked = "".join(f",\n  {o.asked} as {ident(asked_name(o.column))}" for o in self.outputs if o.asked)
-        parents = [f"{g.name}_{part}" for g in self.group_references for part in ("parent_entity", "parent")]
-        groups = "".join(f",\n  j.{p} as {p}" for p in parents)
+        groups = "".join(f",\n  j.{name} as {name}" for name in self._group_columns())
         return f"""with j as (
   select n.*{inner}
   from n
@@ -336,6 +371,9 @@ select j.k as k, j.excluded as excluded,
   {findings} as findings,
   {self._conceded()} as conceded{outputs}{asked}{groups}
 from judged j"""
+
+    def _group_columns(self) -> list[str]:
+        return [f"{g.name}_{part}" for g in self.group_references for part in ("parent_entity", "parent")]
 
     def _answers(self) -> dict[str, str]:
         return {f"{a.alias}_{part}": f"{a.alias}.{part}" for a in self.asks for part in ANSWER}
@@ -351,8 +389,10 @@ from judged j"""
         failed = "contains(', ' || j.failed, ', where.')"
         return f"case when {failed} then null {branches} end" if branches else "null::varchar"
 
-    def _any(self) -> str:
-        return f"coalesce({', '.join(f'j.f{i}' for i in range(len(self.findings)))})" if self.findings else "null"
+    def _any(self, *, codes: bool = False) -> str:
+        """The first code of a row; `codes`: from the codes themselves, not from their columns."""
+        found = [f.code if codes else f"j.f{i}" for i, f in enumerate(self.findings)]
+        return f"coalesce({', '.join(found)})" if found else "null"
 
     def _rejections(self) -> str:
         structs = ",\n    ".join(

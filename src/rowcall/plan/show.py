@@ -77,4 +77,5 @@ def _statements(plan: Plan, judge: Judge) -> Iterator[tuple[str, str]]:
             f'workspace (DuckDB): texts of which the target is asked ({ask.type.formatted}), answers as "ask {ask.alias}"',
             (f"select n.k, {ask.value} from n where {ask.suspect}"),
         )
-    yield "workspace (DuckDB): the judge", judge.sql
+    yield "workspace (DuckDB): the judge at first sight, of a batch whose rows are numbered", judge.quick_sql
+    yield "workspace (DuckDB): the judge, of what is not sound at first sight", judge.sql

@@ -92,6 +92,17 @@ def _from_value(
     alias: str, number: int, rule: ColumnRule, target: Column, source: Type, sql: str, literals: Literals
 ) -> Filled:
     wanted, given = bare(target.type), bare(source)
+    if (
+        rule.values is None
+        and rule.convert is None
+        and given.is_integer
+        and wanted.is_integer
+        and widens(given, wanted, same=True)
+    ):
+        # As a number, exact in Arrow and half as dear to read as bytes.
+        finding = _required(target, f"j.{alias}") if _must(target) else None
+        read = (alias, f"{sql}::{wanted.name}")
+        return Filled(Output(rule.column, f"j.{alias}", wanted.name), read, finding, read_type=wanted.name)
     if rule.values is not None:
         return _mapped((alias, f"{sql}::text"), f"j.{alias}", rule, target, literals)
     if rule.convert is None and (raw := _unchanged(given, wanted)):
@@ -120,8 +131,11 @@ def _unchanged(given: Type, wanted: Type) -> str | None:
     return f"{given.send}({{}})" if same else None
 
 
-def widens(given: Type, wanted: Type) -> bool:
-    """Whether a cast keeps every value exactly: integers to wider ones or to plain numeric, float4 to float8."""
+def widens(given: Type, wanted: Type, *, same: bool = False) -> bool:
+    """Whether a cast keeps every value exactly: integers to wider ones or to plain numeric, float4 to float8. `same`: or to
+    the same type."""
+    if same and given.name == wanted.name:
+        return True
     order = ("int2", "int4", "int8", "numeric")
     if given.name in order[:3] and wanted.name in order and wanted.modifier == -1:
         return order.index(given.name) < order.index(wanted.name)

@@ -43,7 +43,7 @@ def _softly(session: Session, type_: Type, texts: Sequence[str], json: bool) -> 
     rows = session.rows(
         f"""select e.sql_error_code, case when e.sql_error_code is null then {data} end,
                    case when e.sql_error_code is null then {exact} end
-            from unnest(%s::text[]) with ordinality t(v, n)
+            from unnest(%b::text[]) with ordinality t(v, n)
             cross join lateral pg_input_error_info(v, %s) e
             order by n""",
         [list(texts), type_.sql],
@@ -57,7 +57,7 @@ def _halving(session: Session, type_: Type, texts: Sequence[str], json: bool) ->
     try:
         with session.transaction():
             rows = session.rows(
-                f"select {good} from unnest(%s::text[]) with ordinality t(v, n) order by n", [list(texts)]
+                f"select {good} from unnest(%b::text[]) with ordinality t(v, n) order by n", [list(texts)]
             )
         return [_answer(None, None if json else data, exact, type_, json) for data, exact in rows]
     except psycopg.Error as error:
