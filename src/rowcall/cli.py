@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json as jsonlib
 import os
 import shutil
@@ -370,6 +371,7 @@ def _json_text(content: Any) -> str:
 
 def main() -> None:
     """Runs the command line and ends the process with the contract's exit code."""
+    gc.freeze()  # what was imported stays: not to be looked through again while rows move
     sys.exit(guarded(app))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 
@@ -54,6 +55,26 @@ def _take_away(session: Session, keys: Sequence[TableKey]) -> None:
                 session.execute(key.drop)
     except DriverError as error:
         raise _unmoved(error, keys[0].table) from None
+
+
+class Undisturbed:
+    """Keeps autovacuum away from tables while their rows come: it would read them again and again for statistics that the
+    load makes itself. It skips a table on which somebody holds a lock such as this one, which lets others read and write, and
+    does not outlive its session:
+    https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM (locks that conflict with SHARE UPDATE EXCLUSIVE)
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def keep(self, tables: Iterable[str]) -> None:
+        """These tables from now on, and no others. One that is locked otherwise is left alone."""
+        self.session.execute("rollback")
+        for number, table in enumerate(sorted(tables)):
+            if not number:
+                self.session.execute("begin")
+            with suppress(DriverError), self.session.transaction():
+                self.session.execute(f"lock table {qualified(table)} in share update exclusive mode nowait")
 
 
 def put_back(

@@ -28,6 +28,7 @@ def _read(reader: Reader, judge: Judge, condition: str, failed: frozenset[str] =
         rows = batch.num_rows
         labels = pa.nulls(rows, pa.string()) if told is None else pa.array([told] * rows, pa.string())
         yield batch.append_column("failed", labels)
+        del batch
 
 
 def careful_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.ledger.keys import KeyBook
 from rowcall.move.belt import Flow, Stop, Tables, outside
 from rowcall.move.budget import BudgetWatch
-from rowcall.move.bulk import take_away
+from rowcall.move.bulk import Undisturbed, take_away
 from rowcall.move.chunking import chunk_ranges, unbooked
 from rowcall.move.duplicates import book_duplicates
 from rowcall.move.fates import load_from_ledger
@@ -23,9 +23,11 @@ from rowcall.move.prejudge import Prejudge
 from rowcall.move.replan import Remains, plan_anew
 from rowcall.move.station import Station, Task, job_of
 from rowcall.move.worker import Crew, Worker
+from rowcall.plan.bulk import BULK
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, needs
 from rowcall.plan.step import Step
+from rowcall.postgres.connect import Session
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
@@ -45,9 +47,11 @@ class Opened:
 
 @dataclass(frozen=True)
 class Hands:
-    """Who works: `lead` prepares steps and settles cyclic groups, `builders` finish steps, `crew` settles chunks at home."""
+    """Who works: `lead` prepares steps and settles cyclic groups, `builders` finish steps, `crew` settles chunks at home;
+    `guard` is a session of its own."""
 
     lead: Worker
+    guard: Session
     builders: Crew
     crew: Crew
     pool: Pool
@@ -73,6 +77,8 @@ class Run:
         self.lost: Counter[int] = Counter()
         self.opened: dict[str, Opened] = {}  # entity ->
         self.needs = {step.number: needs(plan, step) for step in plan.steps}
+        self.undisturbed = Undisturbed(hands.guard)
+        self.bulk = {load.table for load in plan.loads() if load.mode == BULK}
         self.dependents = Counter(number for wanted in self.needs.values() for number in wanted)
 
     def __call__(self, only: frozenset[str] | None = None) -> None:
@@ -181,13 +187,20 @@ class Run:
         elif not self.away:
             self.tables.build_routes(step)
         self.opened[judge.entity.name].left = len(todo)
+        self._guard()
         tasks = [Task(self.job, c.entity, c.id, c.epoch) for c in todo]
         if self.dependents[step.number]:  # ahead of what nobody waits for
             flow.waiting.extendleft(reversed(tasks))
         else:
             flow.waiting.extend(tasks)
 
+    def _guard(self) -> None:
+        """Whose rows come is left in peace."""
+        coming = {self.plan.judge(name).entity.target for name, opened in self.opened.items() if opened.left}
+        self.undisturbed.keep(coming & self.bulk)
+
     def _close(self, opened: Opened, finisher: Finisher) -> None:
+        self._guard()
         for name, meter in opened.meters.items():
             meter.end()
             self.ledger.expect_read(name)

@@ -161,7 +161,10 @@ def stream(session: Session, batches: Iterable[Verdicts], chapter: Chapter) -> N
     def blocks() -> Iterator[memoryview]:
         for verdicts in batches:
             chapter.add(verdicts)
-            yield verdicts.block()
+            block = verdicts.block()
+            del verdicts
+            yield block
+            del block
 
     judge = chapter.work.judge
     if copy_in(session, judge.entity.target, [o.column for o in judge.outputs], blocks()) != chapter.counts.migrated:

@@ -151,7 +151,9 @@ def judge_batches(
     waiting: list[Any] = []
     for batch in batches:
         verdicts, rest = _first_look(judge, batch, duck)
+        del batch
         yield verdicts
+        del verdicts
         if rest.num_rows:
             waiting.append(rest)
         if sum(b.num_rows for b in waiting) >= CLOSER_ROWS or sum(b.nbytes for b in waiting) >= CLOSER_BYTES:

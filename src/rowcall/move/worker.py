@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -98,6 +99,7 @@ class Worker:
             if self.stopping():
                 raise Interrupted("interrupted")
             yield batch
+            del batch
 
     # -- settling ---------------------------------------------------------------------------------------------------
 
@@ -168,8 +170,9 @@ class Crew:
         self.workers: list[Worker] = []
         self._idle: SimpleQueue[Worker] = SimpleQueue()
         try:
-            for _ in range(size):
-                self._idle.put(self._open())
+            with ThreadPoolExecutor(max(size, 1)) as pool:
+                for opened in [pool.submit(self._open) for _ in range(size)]:
+                    self._idle.put(opened.result())
         except BaseException:
             self.close()
             raise

@@ -15,7 +15,7 @@ from rowcall.plan.paths import HopTable
 from rowcall.plan.step import Step
 from rowcall.plan.workers import Workers, staff
 
-CHUNK_ROWS = 100_000
+CHUNK_ROWS = 150_000
 
 
 @dataclass(frozen=True)

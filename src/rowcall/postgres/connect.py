@@ -14,38 +14,32 @@ from rowcall.errors import ConnectionFailed, UsageError
 from rowcall.postgres.errors import reason, stopped
 from rowcall.sql import ident, literal
 
-# Timeouts that not every version knows.
-_NO_LIMITS = (
-    "select set_config(name, '0', false) from pg_settings "
-    "where name in ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')"
-)
-# A server notices within a minute that a machine is gone, and gives back what its session held (Linux' default: two hours).
-# https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
-_WATCHED = (
-    "select set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false), "
-    "set_config('tcp_keepalives_count', '3', false)"
-)
 # Every session: values in text form mean the same everywhere, and no timeout of the project cuts a long statement off
-# (Supabase sets a two-minute statement_timeout for all).
-_SETTINGS = (
-    "set statement_timeout = 0",
-    "set idle_in_transaction_session_timeout = 0",
-    _NO_LIMITS,
-    _WATCHED,
-    "set standard_conforming_strings = on",
-    "set timezone = 'UTC'",
-    "set datestyle = 'ISO, YMD'",
-    "set intervalstyle = 'postgres'",
-    "set bytea_output = 'hex'",
-    "set extra_float_digits = 3",
-    "set array_nulls = on",
-    "set client_encoding = 'UTF8'",
-    "set default_transaction_isolation = 'read committed'",
-)
+# (Supabase sets a two-minute statement_timeout for all). A server notices within a minute that a machine is gone, and gives
+# back what its session held (Linux' default: two hours).
+# https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
+_SETTINGS = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "standard_conforming_strings": "on",
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "3",
+    "array_nulls": "on",
+    "client_encoding": "UTF8",
+    "default_transaction_isolation": "read committed",
+}
+_NEWER = {"idle_session_timeout": "0", "transaction_timeout": "0"}  # which not every version knows
 _OF_SIDE = {
     # Nothing is ever written there; a policy raises an error where it would silently hide rows.
-    "source": ("set row_security = off", "set default_transaction_read_only = on"),
-    "target": ("set default_transaction_read_only = off",),
+    "source": {"row_security": "off", "default_transaction_read_only": "on"},
+    "target": {"default_transaction_read_only": "off"},
 }
 # A server that went away is noticed within a minute.
 _LIVELY = {
@@ -105,8 +99,7 @@ def connect(dsn: str, side: str, *, search_path: str = "public") -> Session:
     """Opens a session on "source" or "target". Raises ConnectionFailed; never shows the DSN's secrets."""
     try:
         connection = psycopg.connect(lively(dsn), autocommit=True)
-        for setting in settings(side, search_path):
-            connection.execute(setting.encode())
+        connection.execute(settings(side, search_path).encode())
         session = Session(connection, side)
         replica = side == "target" and session.value("show session_replication_role") == "replica"
     except psycopg.OperationalError as error:
@@ -133,11 +126,16 @@ def lively(dsn: str) -> str:
     return make_conninfo(dsn, **{k: v for k, v in _LIVELY.items() if k not in own})
 
 
-def settings(side: str, schema: str) -> tuple[str, ...]:
-    """The statements that begin a session on "source" or "target". `schema` comes before the database's own search_path,
+def settings(side: str, schema: str) -> str:
+    """The statement that begins a session on "source" or "target". `schema` comes before the database's own search_path,
     which triggers and functions may need."""
     path = f"concat_ws(', ', {literal(ident(schema))}, nullif(current_setting('search_path'), ''), 'public')"
-    return (*_SETTINGS, *_OF_SIDE[side], f"select set_config('search_path', {path}, false)")
+    given = [f"set_config('{name}', '{value}', false)" for name, value in (_SETTINGS | _OF_SIDE[side]).items()]
+    newer = [
+        f"case when current_setting('{name}', true) is not null then set_config('{name}', '{value}', false) end"
+        for name, value in _NEWER.items()
+    ]
+    return "select " + ", ".join([*given, *newer, f"set_config('search_path', {path}, false)"])
 
 
 # What libpq says when no session comes about, where it gives no SQLSTATE: its words -> the state, or ours.

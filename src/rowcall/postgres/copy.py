@@ -57,6 +57,7 @@ def copy_in(session: Session, table: str, columns: Sequence[str], blocks: Iterab
                 sink.write(HEADER)
                 for block in blocks:
                     sink.write(block)
+                    del block
                 sink.write(TRAILER)
             return cursor.rowcount
     except psycopg.Error as error:

@@ -50,7 +50,7 @@ class Reader:
             self.connection = adbc.connect(lively(dsn), autocommit=True)
         except adbc_driver_manager.Error as error:
             raise self._stopped(error) from None
-        self._run(*settings(side, schema))
+        self._run(settings(side, schema))
         if snapshot:
             self._run(BEGIN, f"set transaction snapshot {literal(snapshot)}")
             self._run(*(f"lock table {qualified(t)} in access share mode nowait" for t in tables))
@@ -69,6 +69,7 @@ class Reader:
                 for batch in reader:
                     seen = seen or batch.num_rows > 0
                     yield batch
+                    del batch  # here and all along the belt: no batch is held while the next one comes
                 if not seen:
                     yield from pa.Table.from_batches([], reader.schema).to_batches(max_chunksize=1)
         except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
