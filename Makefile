@@ -8,8 +8,9 @@ STAMP := .venv/.installed
 demo: $(STAMP)
 	$(BIN)/rowcall demo rowcall-demo
 
+# Files side by side, one per core: each process has servers of its own.
 test: $(STAMP) lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # About an hour; BENCH="--repeat 1 --only floor,rowcall" measures less.
 bench: $(STAMP)

@@ -44,12 +44,6 @@ class Desk:
         self.stack.callback(reader.close)
         return reader
 
-    def session(self, side: str) -> Session:
-        """One more session, beside `source` and `target`."""
-        endpoint = self.mapping.source if side == "source" else self.mapping.target
-        dsn = self.dsns.source if side == "source" else self.dsns.target
-        return self.stack.enter_context(connect(dsn, side, search_path=endpoint.schema))
-
     def snapshot(self) -> SourceSnapshot:
         taken = SourceSnapshot(self.dsns.source, self.plan.locked_tables, search_path=self.mapping.source.schema)
         self.stack.callback(taken.close)

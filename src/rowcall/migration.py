@@ -156,7 +156,7 @@ class Migration:
                     lead, builders = desk.crew(snapshot, stop, 1), desk.crew(snapshot, stop, BUILDERS)
                     crew = lead if cluster else desk.crew(snapshot, stop)
                     pool = cluster or desk.stack.enter_context(LocalPool(len(crew.workers)))
-                    hands = Hands(lead.workers[0], desk.session("target"), builders, crew, pool)
+                    hands = Hands(lead.workers[0], builders, crew, pool)
                     self._settle(desk, snapshot, hands, stop, on_progress, only)
                     self._gate(desk, snapshot, hands.lead, only)
                 return self._result(desk, only, started)

@@ -10,7 +10,7 @@ from rowcall.errors import UsageError
 from rowcall.ledger import KeyBook, Ledger
 from rowcall.mapping import read_mapping
 from rowcall.mapping.model import Entity, Mapping
-from rowcall.plan.judge import Knowledge
+from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.plan import Plan
 from rowcall.plan.workers import Machine, Room, cpus
 from rowcall.postgres.catalog import ServerProbe, read_room, read_schema

@@ -135,6 +135,27 @@ def test_keys_are_away_while_rows_come_and_back_as_they_were(
     assert project.target.value("select count(*) from item") == 0
 
 
+KEPT = "select exists (select from pg_locks where relation = 'item'::regclass and mode = 'ShareUpdateExclusiveLock')"
+
+
+@pytest.mark.parametrize("load", ["auto", "live"])
+def test_autovacuum_is_kept_away_while_rows_come_in_bulk(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, load: str
+) -> None:
+    set_chunk_rows(monkeypatch, 100)
+    project, seen = make_project(ITEMS, TARGET), set[bool]()
+    project.write("item: {from: item, columns: {n: n, name: name}}", f"load: {load}")
+
+    def look(progress: Progress) -> None:
+        if 0 < progress.rows < progress.total:
+            seen.add(bool(project.target.value(KEPT)))
+            project.target.execute("update item set n = n where false")  # whoever works there is not held up
+
+    assert project.run(on_progress=look).complete
+    assert seen == {load == "auto"}
+    assert not project.target.value(KEPT)
+
+
 def test_the_plan_says_what_goes_and_what_stays_and_why(make_project: MakeProject) -> None:
     project = made(make_project)
     loads = {load["table"]: load for load in project.migration.plan().as_json()["loads"]}

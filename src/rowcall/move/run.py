@@ -27,7 +27,6 @@ from rowcall.plan.bulk import BULK
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan, needs
 from rowcall.plan.step import Step
-from rowcall.postgres.connect import Session
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress
 from rowcall.rows import Counts
@@ -47,11 +46,9 @@ class Opened:
 
 @dataclass(frozen=True)
 class Hands:
-    """Who works: `lead` prepares steps and settles cyclic groups, `builders` finish steps, `crew` settles chunks at home;
-    `guard` is a session of its own."""
+    """Who works: `lead` prepares steps and settles cyclic groups, `builders` finish steps, `crew` settles chunks at home."""
 
     lead: Worker
-    guard: Session
     builders: Crew
     crew: Crew
     pool: Pool
@@ -77,7 +74,7 @@ class Run:
         self.lost: Counter[int] = Counter()
         self.opened: dict[str, Opened] = {}  # entity ->
         self.needs = {step.number: needs(plan, step) for step in plan.steps}
-        self.undisturbed = Undisturbed(hands.guard)
+        self.undisturbed = Undisturbed(hands.lead.session)
         self.bulk = {load.table for load in plan.loads() if load.mode == BULK}
         self.dependents = Counter(number for wanted in self.needs.values() for number in wanted)
 
@@ -235,11 +232,13 @@ class Run:
     def _group(
         self, step: Step, chunks: Sequence[ChunkRecord], todo: Sequence[ChunkRecord], meters: Mapping[str, Meter]
     ) -> None:
+        self.undisturbed.keep(())  # the session is the settler's now
         settler = GroupSettler(
             step, self.plan, self.lead, self.entities, self.snapshot,
             lambda refused: self._prejudge(step, chunks, refused),
         )  # fmt: skip
         settler.settle(todo, lambda chunk, counts: self._count(chunk.entity, meters, counts))
+        self._guard()
 
     def _prejudge(self, step: Step, chunks: Sequence[ChunkRecord], refused: Refused) -> None:
         """Over all chunks of the step, the settled ones too: uniqueness and cycles know no chunks."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rowcall.mapping.model import Mapping
-from rowcall.plan.judge import Knowledge
+from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.step import Step
 from rowcall.schema import TableKey
 

@@ -13,35 +13,17 @@ from dataclasses import dataclass
 
 from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
 from rowcall.plan.ids import digest_sql
-from rowcall.plan.keys import Key, bare, entity_key, kind, need_column, read_as
+from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as
+from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
-from rowcall.plan.values import Ask, Filled, Finding, Literals, Output, fill
-from rowcall.plan.workers import Machine
+from rowcall.plan.uniques import judged_uniques
+from rowcall.plan.values import Ask, Filled, Finding, Output, fill, of_one_width
 from rowcall.rows import Reason
-from rowcall.schema import Schema, TableKey, Type, Unique
+from rowcall.schema import Type, Unique
 from rowcall.sql import ident, label, literal, qualified
 
 ANSWER = {"k": "varchar", "code": "varchar", "evidence": "varchar", "bytes": "blob"}  # columns of a table of answers
-# Types whose binary form is equally long for all values.
-ONE_WIDTH = frozenset(
-    {"bool", "int2", "int4", "int8", "float4", "float8", "uuid", "date", "time", "timestamp", "timestamptz", "interval"}
-)
 PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL where the target allows it
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """What the compiler must be told of the servers: catalogs, the types of the mapping's expressions ((table, SQL) -> Type),
-    content type ids, the bytes of its literals, and what the workers must share."""
-
-    source: Schema
-    target: Schema
-    types: MappingOf[tuple[str, str], Type]
-    content_types: MappingOf[int, str]
-    literals: Literals
-    machine: Machine
-    occupied: frozenset[str] = frozenset()  # entities whose target already holds rows that are not of this run
-    keys: tuple[TableKey, ...] = ()  # indexes, keys and foreign keys of the target tables; those that are away, too
 
 
 @dataclass(frozen=True)
@@ -129,7 +111,7 @@ class _Compiler:
         for number, rule in enumerate(self.entity.columns):
             self._column(number, rule)
         # Values of one width lie side by side in a row of COPY, where they are laid out together (move.encode).
-        self.outputs.sort(key=lambda output: not self._of_one_width(output.column))
+        self.outputs.sort(key=lambda output: not of_one_width(need_column(self.target, output.column)))
         self._uniqueness()
         self._rules()
         self.findings.append(
@@ -266,10 +248,6 @@ class _Compiler:
             code = f"case when j.failed is null then {finding.code} end" if filled.fallible else finding.code
             self.findings.append(Finding(code, finding.column, value=finding.value, evidence=finding.evidence))
 
-    def _of_one_width(self, column: str) -> bool:
-        target = need_column(self.target, column)
-        return target.not_null and bare(target.type).name in ONE_WIDTH
-
     def _uniqueness(self) -> None:
         if self._uniques():
             self.joins.append(f"left join {duplicates_table(self.entity.name)} d on d.k = n.k")
@@ -278,19 +256,7 @@ class _Compiler:
             self.findings.append(Finding(code, None, value="null", evidence="j.duplicate"))
 
     def _uniques(self) -> tuple[Unique, ...]:
-        """The target's unique keys that the source does not already guarantee."""
-        filled = {output.column for output in self.outputs}
-        return tuple(u for u in self.target.uniques if set(u.columns) <= filled and not self._guaranteed(u))
-
-    def _guaranteed(self, unique: Unique) -> bool:
-        """Unchanged columns that are unique at the source, and the uuid itself, need no judging in a target of one's own."""
-        shared = sum(e.target == self.entity.target for e in self.mapping.entities) > 1
-        if self.entity.name in self.know.occupied or shared:
-            return False
-        if self.entity.id_column in unique.columns:
-            return self.table.is_unique(self.entity.key)
-        plain = {r.column: r.source for r in self.entity.columns if r.source and r.values is None and r.convert is None}
-        return self.table.is_unique(tuple(plain[c] for c in unique.columns if c in plain))
+        return judged_uniques(self.entity, self.mapping, self.know, frozenset(output.column for output in self.outputs))
 
     # -- rules ------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from rowcall.errors import UsageError
 from rowcall.mapping.model import Entity, Mapping
 from rowcall.plan.bulk import Load, loads
 from rowcall.plan.graph import order, parents
-from rowcall.plan.judge import Judge, Knowledge, compile_entity
+from rowcall.plan.judge import Judge, compile_entity
+from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.paths import HopTable
 from rowcall.plan.step import Step
 from rowcall.plan.workers import Workers, staff

@@ -16,6 +16,10 @@ from rowcall.rows import Reason
 from rowcall.schema import Column, Type
 from rowcall.sql import ident, literal
 
+# Types whose binary form is equally long for all values.
+_ONE_WIDTH = frozenset(
+    {"bool", "int2", "int4", "int8", "float4", "float8", "uuid", "date", "time", "timestamp", "timestamptz", "interval"}
+)
 Literals = MappingOf[tuple[str, str], bytes]  # (text, type as SQL) -> bytes of its binary form, asked of the target
 
 
@@ -243,6 +247,11 @@ def _constant(rule: ColumnRule, target: Column, literals: Literals) -> Filled:
 
 def _bytes(text: str | None, type_: Type, literals: Literals) -> str:
     return "null::blob" if text is None else f"unhex('{literals[(text, type_.sql)].hex()}')"
+
+
+def of_one_width(target: Column) -> bool:
+    """Whether a column's binary form is equally long in every row."""
+    return target.not_null and bare(target.type).name in _ONE_WIDTH
 
 
 # -- findings -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 # Connections of each worker, and of a command beside its workers and the sessions that it has open when the room is measured.
 EACH = {"source": 1, "target": 2}
-BESIDE = {"source": 5, "target": 8}
+BESIDE = {"source": 5, "target": 7}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rowcall.postgres.errors import is_row_fault, reason
 from rowcall.postgres.snapshot import BEGIN
 from rowcall.sql import literal, qualified
 
-BATCH_BYTES = 16 << 20  # planning the judge costs as much as 20,000 rows: smaller batches are dear
+BATCH_BYTES = 14 << 20  # planning the judge costs as much as 10,000 rows: smaller batches are dear
 
 # Where no expression of the mapping is to blame, the command ends with these words.
 _FAULT = ("a row cannot be computed", "see the view, or the expression of the mapping, that is read")
@@ -43,9 +43,8 @@ class Reader:
         snapshot: str | None = None,
         tables: Sequence[str] = (),
         schema: str = "public",
-        batch_bytes: int = BATCH_BYTES,
     ) -> None:
-        self.side, self.batch_bytes, self.in_snapshot = side, batch_bytes, False
+        self.side, self.in_snapshot = side, False
         try:
             self.connection = adbc.connect(lively(dsn), autocommit=True)
         except adbc_driver_manager.Error as error:
@@ -63,7 +62,7 @@ class Reader:
         seen = False
         try:
             with self.connection.cursor() as cursor:
-                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(self.batch_bytes)})
+                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
                 cursor.execute(sql)
                 reader = cursor.fetch_record_batch()
                 for batch in reader:

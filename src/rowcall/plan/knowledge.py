@@ -1,0 +1,25 @@
+"""What a plan is made from, beside the mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
+
+from rowcall.plan.values import Literals
+from rowcall.plan.workers import Machine
+from rowcall.schema import Schema, TableKey, Type
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the compiler must be told of the servers: catalogs, the types of the mapping's expressions ((table, SQL) -> Type),
+    content type ids, the bytes of its literals, and what the workers must share."""
+
+    source: Schema
+    target: Schema
+    types: MappingOf[tuple[str, str], Type]
+    content_types: MappingOf[int, str]
+    literals: Literals
+    machine: Machine
+    occupied: frozenset[str] = frozenset()  # entities whose target already holds rows that are not of this run
+    keys: tuple[TableKey, ...] = ()  # indexes, keys and foreign keys of the target tables; those that are away, too
