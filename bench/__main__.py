@@ -12,12 +12,13 @@ from typing import Any
 from bench import extremes, screen
 from bench.clock import WayFailed, take
 from bench.command import run
-from bench.machine import BUSY, load, machine, settings, versions
+from bench.machine import BUSY, machine, quiet, settings, versions
 from bench.peers import PEERS, gather
 from bench.results import SCHEMA_VERSION, Measured, with_ratios
 from bench.ways import KEYS, TABLE, WAYS, Way
 from bench.world import HERE, SOURCE, Size, World, fresh_copy, world
 
+PATIENCE = 180.0  # seconds in which a load of before may fade
 WORK = HERE / ".work"
 NAMES = (*(way.name for way in WAYS), *(peer.name for peer in PEERS), *extremes.NAMES)
 
@@ -79,7 +80,7 @@ def _measure_once(here: World, way: Way, measured: Measured, limit: float, which
 def bench(chosen: argparse.Namespace) -> dict[str, Any]:
     """The whole document. Raises WayFailed where the dataset cannot be made."""
     ways = [way for way in WAYS if way.name in chosen.only]
-    if (busy := load()) > BUSY:
+    if (busy := quiet(PATIENCE)) > BUSY:
         say(f"THE MACHINE IS BUSY (load {busy:.2f} per core): this is a rehearsal, no figure can be trusted")
     theirs, absent = gather([peer for peer in PEERS if peer.name in chosen.only], say)
     say(f"making the dataset (scale {chosen.scale}) and two servers ...")

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ def cores() -> int:
 def load() -> float:
     """The work that waits for each core now: near 0 on a machine that has nothing else to do."""
     return round(os.getloadavg()[0] / cores(), 2)
+
+
+def quiet(patience: float) -> float:
+    """The load, when it has fallen to BUSY or the patience (seconds) is at its end: what the caller did just before fades."""
+    deadline = time.monotonic() + patience
+    while (now := load()) > BUSY and time.monotonic() < deadline:
+        time.sleep(2)
+    return now
 
 
 def _cpu() -> str:

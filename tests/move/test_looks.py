@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from conftest import MakeProject, Project, undisturbed
 
+from rowcall.move import verdicts
 from rowcall.plan.chunks import CHUNK_BYTES, fewer
 
 SOURCE = """
@@ -81,6 +84,25 @@ def test_the_result_is_the_same(
     monkeypatch.setattr(where, value)
     assert project.run().complete
     assert project.state(TABLES) == expected
+
+
+def test_a_batch_that_comes_back_in_another_order_is_put_in_turn(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[tuple[bool, bool]]()
+
+    def spy(found: Any, numbers: Any) -> Any:
+        turned = in_turn(found, numbers)
+        seen.append((found["row"].to_pylist() == numbers.to_pylist(), turned is not None))
+        return turned
+
+    in_turn = verdicts._in_turn
+    monkeypatch.setattr(verdicts, "_in_turn", spy)
+    monkeypatch.setattr("rowcall.move.belt.LOOKED_UP", 0)
+    assert project.run().complete
+    assert (False, True) in seen
+    assert all(turned for _, turned in seen)
+    assert project.migration.verify().ok
 
 
 def test_wide_rows_make_more_chunks(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,9 +139,13 @@ class Tables:
 def look_up(duck: duckdb.DuckDBPyConnection) -> None:
     """How batches are joined with the workspace's tables: as long as all are small they are looked up row by row, which keeps
     a batch's order and copies nothing of it. A batch has no statistics, and would be taken for the smaller side."""
-    (rows,) = duck.sql("select coalesce(max(estimated_size), 0) from duckdb_tables()").fetchone() or (0,)
-    off = "set disabled_optimizers = 'build_side_probe_side'"
-    duck.execute("reset disabled_optimizers" if rows > LOOKED_UP else off)
+    found = duck.sql(
+        "select coalesce(max(estimated_size), 0), current_setting('disabled_optimizers') from duckdb_tables()"
+    )
+    rows, now = found.fetchone() or (0, "")
+    wanted = "" if rows > LOOKED_UP else "build_side_probe_side"
+    if now != wanted:  # it is the setting of all threads
+        duck.execute(f"set disabled_optimizers = '{wanted}'")
 
 
 def outside(step: Step, parents: Iterable[str]) -> list[str]:

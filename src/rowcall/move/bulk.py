@@ -68,13 +68,14 @@ class Undisturbed:
         self.session = session
 
     def keep(self, tables: Iterable[str]) -> None:
-        """These tables from now on, and no others. One that is locked otherwise is left alone."""
-        self.session.execute("rollback")
-        for number, table in enumerate(sorted(tables)):
-            if not number:
-                self.session.execute("begin")
-            with suppress(DriverError), self.session.transaction():
-                self.session.execute(f"lock table {qualified(table)} in share update exclusive mode nowait")
+        """These tables from now on, and no others. One that is locked otherwise is left alone, and no run ends for want of it."""
+        with suppress(DriverError):
+            self.session.execute("rollback")
+            for number, table in enumerate(sorted(tables)):
+                if not number:
+                    self.session.execute("begin")
+                with suppress(DriverError), self.session.transaction():
+                    self.session.execute(f"lock table {qualified(table)} in share update exclusive mode nowait")
 
 
 def put_back(

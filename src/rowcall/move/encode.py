@@ -41,6 +41,8 @@ class Column:
 
 def fixed_width(data: npt.NDArray[Any], valid: Any | None = None) -> Any:
     """Equally wide items as a binary array over the same memory. `valid`: a boolean array, where some are NULL."""
+    if valid is not None and valid.offset:
+        valid = pa.concat_arrays([valid])  # a bitmap that begins with the first row
     offsets = np.arange(len(data) + 1, dtype=np.int32) * np.int32(data.itemsize)
     buffers = [valid.buffers()[1] if valid is not None else None, pa.py_buffer(offsets), pa.py_buffer(data)]
     return pa.BinaryArray.from_buffers(pa.binary(), len(data), buffers)

@@ -102,7 +102,7 @@ class Finish:
             with session.transaction():
                 prepare_to_sort(session, f"rowcall.{partition(record.id)}")
                 Ledger(session).close(record.id)
-            # All of an entity's lines are alike: a small sample says as much, and is read in a tenth of the time.
+            # An entity's lines are much alike: a small sample says as much, and is read in a tenth of the time.
             session.execute("set default_statistics_target = 10")
             _analyze(session, f"rowcall.{partition(record.id)}", "rowcall.quarantined_row")
             session.execute("reset default_statistics_target")

@@ -125,6 +125,9 @@ def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
             out_name(verdicts.judge.entity.id_column): "uid",
         }
         fates = verdicts.table.select(list(named)).rename_columns(list(named.values()))
+        fates = fates.take(
+            pa.array(range(fates.num_rows), pa.int64())
+        )  # a copy: it is kept, and the whole batch is not
     given = {"entity": verdicts.judge.entity.name, "disposition": "open"}
     found = verdicts.rejected
     columns = [

@@ -192,7 +192,7 @@ class Run:
             flow.waiting.extend(tasks)
 
     def _guard(self) -> None:
-        """Whose rows come is left in peace."""
+        """Whose rows come is left in peace; anew after each chunk, so that whoever waits for a stronger lock gets it."""
         coming = {self.plan.judge(name).entity.target for name, opened in self.opened.items() if opened.left}
         self.undisturbed.keep(coming & self.bulk)
 
@@ -224,6 +224,7 @@ class Run:
         opened = self.opened[task.entity]
         opened.left -= 1
         self._count(task.entity, opened.meters, counts)
+        self._guard()
 
     def _count(self, entity: str, meters: Mapping[str, Meter], counts: Counts) -> None:
         meters[entity].add(counts.source)

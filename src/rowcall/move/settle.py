@@ -40,13 +40,14 @@ class Chapter:
     counts: Counts = field(default_factory=Counts)
     settlements: list[memoryview] = field(default_factory=list)
     quarantined: list[Any] = field(default_factory=list)  # tables of verdicts.REJECTED
-    nulled: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    nulled: list[memoryview] = field(default_factory=list)
     savepoints: bool = False  # whether rows were written under savepoints
 
     def add(self, verdicts: Verdicts) -> None:
         self.settlements += settlement_rows(self.work.entity, self.chunk.id, verdicts)
         self.quarantine(verdicts.rejected)
-        self.nulled += verdicts.conceded()
+        if conceded := list(verdicts.conceded()):
+            self.nulled.append(self._nulled(conceded))
         self.counts += verdicts.counts
 
     def add_refused(self, verdicts: Verdicts, refused: dict[int, Refusal]) -> None:
@@ -71,7 +72,7 @@ class Chapter:
             copy_in(session, f"rowcall.{partition(self.work.entity)}", SETTLEMENT, self.settlements)
             self.write_quarantine(session, reader)
             if self.nulled:
-                copy_in(session, "rowcall.nulled_reference", NULLED_REFERENCE, [self._nulled()])
+                copy_in(session, "rowcall.nulled_reference", NULLED_REFERENCE, self.nulled)
         except RowsRefused as error:
             raise self._unbookable(error.refusal) from None
 
@@ -115,8 +116,8 @@ class Chapter:
         ]
         return encode.rows(columns, count)
 
-    def _nulled(self) -> memoryview:
-        rows, count = self.nulled, len(self.nulled)
+    def _nulled(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> memoryview:
+        count = len(rows)
         columns = [
             _number(self.work.entity, count, "int2"),
             _text(key for key, _ in rows),

@@ -152,28 +152,33 @@ def judge_batches(
     for batch in batches:
         verdicts, rest = _first_look(judge, batch, duck)
         del batch
+        if rest is not None:
+            waiting.append(rest)
+        del rest
         yield verdicts
         del verdicts
-        if rest.num_rows:
-            waiting.append(rest)
         if sum(b.num_rows for b in waiting) >= CLOSER_ROWS or sum(b.nbytes for b in waiting) >= CLOSER_BYTES:
-            yield _judged_closely(judge, pa.Table.from_batches(waiting), duck, asker)
-            waiting = []
+            verdicts = _judged_closely(judge, pa.Table.from_batches(waiting), duck, asker)
+            waiting.clear()
+            yield verdicts
+            del verdicts
     if waiting:
         yield _judged_closely(judge, pa.Table.from_batches(waiting), duck, asker)
 
 
 def _first_look(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection) -> tuple[Verdicts, Any]:
-    """The rows that are sound at first sight, and those that are to be looked at closely."""
+    """The rows that are sound at first sight, and those that are to be looked at closely (None: none)."""
     rows = batch.num_rows
     numbers = pa.array(np.arange(rows, dtype=np.int32))
     found = _in_turn(_judged(judge.quick_sql, batch.append_column("row", numbers), duck), numbers)
-    if found is None:  # a key of the batch is there twice: no row can be told from another
+    rest = None
+    if found is None:  # a table that it is joined with has a value twice
         batch, rest = batch.slice(0, 0), batch
         found = _judged(judge.quick_sql, batch.append_column("row", numbers.slice(0, 0)), duck)
     else:
         sound = one(found["sound"])
-        rest = batch.filter(pc.invert(sound)) if pc.min(sound).as_py() is False else batch.slice(0, 0)
+        if pc.min(sound).as_py() is False:
+            rest = batch.filter(pc.invert(sound))
     names = found.column_names
     columns: dict[str, Any] = {
         "k": batch["k"],
@@ -183,7 +188,8 @@ def _first_look(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection) -> tu
     }
     columns |= {name: found[name] for name in names if name not in ("row", "sound")}
     columns |= {name: batch[alias] for name, alias in judge.passing.items()}
-    sound = one(found["sound"]) if rest.num_rows else None
+    whole = rest is None or not batch.num_rows
+    sound = None if whole else one(found["sound"])
     return Verdicts(judge, _with_ids(judge, pa.table(columns)), sound=sound), rest
 
 

@@ -1,6 +1,7 @@
 """How each target column is filled: what is read for it, what DuckDB makes of it, and what may be wrong with it.
 
-Columns that pass through unchanged leave the source as the bytes of their binary form and are never looked into; a column
+Columns that pass through unchanged leave the source as the bytes of their binary form and are never looked into (integers
+as numbers); a column
 is judged (read as text) where its type or modifier differs, or where the mapping converts it.
 """
 
