@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dask
+import distributed  # noqa: F401  its defaults must stand before dask.config.set, which takes away on leaving what was not there
 import pytest
 from conftest import MakeProject, set_chunk_rows
 
