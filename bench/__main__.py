@@ -18,7 +18,6 @@ from bench.results import SCHEMA_VERSION, Measured, with_ratios
 from bench.ways import KEYS, TABLE, WAYS, Way
 from bench.world import HERE, SOURCE, Size, World, fresh_copy, world
 
-PATIENCE = 180.0  # seconds in which a load of before may fade
 WORK = HERE / ".work"
 NAMES = (*(way.name for way in WAYS), *(peer.name for peer in PEERS), *extremes.NAMES)
 
@@ -36,6 +35,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--only", type=lambda text: text.split(","), help="ways to measure, such as floor,rowcall,scale"
     )
     parser.add_argument("--limit", type=float, default=3600, help="seconds after which a way is given up (3600)")
+    parser.add_argument("--patience", type=float, default=180, help="seconds to wait for a quiet machine (180)")
     parser.add_argument("--out", type=Path, default=HERE / "results.json", help="where the results are written")
     parser.add_argument(
         "--work", type=Path, default=WORK, help="a folder for the servers and scratch files; it is deleted"
@@ -80,7 +80,7 @@ def _measure_once(here: World, way: Way, measured: Measured, limit: float, which
 def bench(chosen: argparse.Namespace) -> dict[str, Any]:
     """The whole document. Raises WayFailed where the dataset cannot be made."""
     ways = [way for way in WAYS if way.name in chosen.only]
-    if (busy := quiet(PATIENCE)) > BUSY:
+    if (busy := quiet(chosen.patience)) > BUSY:
         say(f"THE MACHINE IS BUSY (load {busy:.2f} per core): this is a rehearsal, no figure can be trusted")
     theirs, absent = gather([peer for peer in PEERS if peer.name in chosen.only], say)
     say(f"making the dataset (scale {chosen.scale}) and two servers ...")

@@ -20,7 +20,7 @@ from bench.results import with_ratios
 from bench.world import HERE
 from rowcall.postgres.embedded import EmbeddedServers
 
-QUICK = ("--scale", "small", "--rows", "1200", "--repeat", "1")
+QUICK = ("--scale", "small", "--rows", "1200", "--repeat", "1", "--patience", "0")
 
 
 def start(tmp_path: Path, only: str) -> subprocess.Popen[str]:

@@ -309,13 +309,14 @@ def test_no_row_is_in_an_error_that_dask_sends(
 ) -> None:
     """A driver's message quotes the row; it is the context of the error that is told instead."""
     project.target.execute("alter table office add constraint odd check (name <> 'o7')")
+    quotes: list[str] = []
     told: list[str] = []
 
     def quoted(worker: Worker, *_: object) -> Counts:
         try:
             worker.session.execute("insert into office values (gen_random_uuid(), 'o7')")
         except DriverError as error:
-            told.append(str(error))
+            quotes.append(str(error))
             raise stopped(error, "target", "public.office") from None
         return Counts()
 
@@ -326,9 +327,9 @@ def test_no_row_is_in_an_error_that_dask_sends(
     monkeypatch.setattr(Worker, "settle", quoted)
     monkeypatch.setattr(pool, "settle", settle)
     refused(project)
-    assert "o7" in told[0]
-    assert "TargetRefused" in told[1]
-    assert "o7" not in told[1]
+    assert "o7" in quotes[0]
+    assert any("TargetRefused" in error for error in told)
+    assert not any("o7" in error for error in told)
 
 
 # -- the end ------------------------------------------------------------------------------------------------------------
