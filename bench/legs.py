@@ -34,7 +34,7 @@ from rowcall import Migration
 
 INTERVAL = 0.1
 WAL = "select pg_current_wal_lsn() - '0/0'::pg_lsn"
-PHASES = ("start", "rows", "keys", "gate")
+PHASES = ("start", "rows", "keys")  # the gate looks at the ledger while keys are put back
 _INDEX = r'^\s*create (?:unique )?index (?:if not exists )?(?:\w+\.)?"?(\w+)'
 ON_SOURCE = (
     ("hashtextextended", "gate"),
@@ -49,7 +49,6 @@ ON_TARGET = (
     (_INDEX, "index"),
     (r"^\s*alter table .* validate constraint \"?(\w+)", "foreign_key"),
     (r"^\s*analyze", "analyze"),
-    (r"from rowcall\.settlement group by|from rowcall\.entity e left join rowcall\.settlement", "sums"),
     (r"^\s*commit", "commit"),
 )
 
@@ -96,8 +95,7 @@ class Watch:
         entered = {
             "start": "heap" in busy,
             "rows": any(label.startswith(("index", "foreign_key")) for label in busy),
-            "keys": "gate" in busy,
-            "gate": False,
+            "keys": False,
         }[self.phase]
         if entered:
             self.phase = PHASES[PHASES.index(self.phase) + 1]
@@ -154,7 +152,7 @@ def _phases(watching: Watch, timing: Timing) -> dict[str, float]:
 
 
 def _cpu(watching: Watch, timing: Timing) -> dict[str, dict[str, float]]:
-    watching.engine["gate"] += max(timing.cpu_seconds - sum(watching.engine.values()), 0.0)  # since the last sample
+    watching.engine["keys"] += max(timing.cpu_seconds - sum(watching.engine.values()), 0.0)  # since the last sample
     totals = {"source": watching.source.spent, "target": _kinds(watching.target.spent), "engine": watching.engine}
     return {name: {k: round(v, 3) for k, v in sorted(spent.items())} for name, spent in totals.items()}
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import simpy
 
-from bench.rates import CHUNK_ROWS, Rates, Statement
+from bench.rates import Rates, Statement
+from rowcall.migration import BUILDERS
+from rowcall.plan.plan import CHUNK_ROWS
 from rowcall.plan.workers import MOST
 
 GIGABIT, MEGABYTE, GIGABYTE = 1e9 / 8, 1e6, 1e9
@@ -22,6 +24,7 @@ CHUNKS = 1500  # simulated at most; of more rows each stands for several
 WAVES = 15  # but at least so many for every thread
 TURN = 0.02  # of a statement's time: then others may have the processor
 PARALLEL = 2  # workers of one statement: max_parallel_maintenance_workers, max_parallel_workers_per_gather
+HELPED = 0.22  # processor time that each of them adds to the building of an index (20 million uuids 0.27, bigints 0.18)
 CACHED = 0.75  # of a server's memory that keeps what it read
 Steps = Generator[simpy.Event, Any, None]
 
@@ -43,7 +46,7 @@ class Setup:
     source_disk: float = 1000.0  # MB/s
     target_disk: float = 1000.0
     memory: float = 64.0  # GB of the target, by which it need not read again what it wrote
-    sessions: int = 4  # that build keys at a time
+    sessions: int = BUILDERS  # that build keys at a time
     one_machine: bool = False
     parents: int = 0  # rows of the entities that the rows refer to
     losses: tuple[float, ...] = ()  # seconds after the first row at which an engine machine is lost for good
@@ -52,6 +55,11 @@ class Setup:
     @property
     def threads_each(self) -> int:
         return self.threads or min(self.worker_cores, MOST)
+
+    @property
+    def helpers(self) -> int:
+        """Parallel workers of each index that is built, as the engine lets the server have them."""
+        return max(min(self.threads_each // self.sessions - 1, PARALLEL), 0)
 
 
 class Part:
@@ -147,7 +155,7 @@ class Plant:
 
     def run(self) -> Outcome:
         phases = []
-        for name, steps in (("start", self._start), ("rows", self._rows), ("keys", self._keys), ("gate", self._gate)):
+        for name, steps in (("start", self._start), ("rows", self._rows), ("keys", self._keys)):
             begun, busy = self.env.now, self._busy()
             self.env.run(self.env.process(steps()))
             phases.append(self._phase(name, self.env.now - begun, busy))
@@ -225,29 +233,36 @@ class Plant:
         def build(name: str) -> Steps:
             with sessions.request() as session:
                 yield session
-                yield from self._at_target(self.rates.index(name, rows))
+                yield from self._index(self.rates.index(name, rows), self.setup.helpers)
 
         yield self._all(*map(build, self.rates.indexes))
+        yield self._all(self._attached(), self._gate())
+
+    def _index(self, statement: Statement, helpers: int) -> Steps:
+        measured = 1 + (HELPED * PARALLEL if statement.workers else 0)
+        each = (statement.leader + statement.workers) / measured * (1 + HELPED * helpers) / (1 + helpers)
+        yield from self._at_target(replace(statement, leader=each, workers=each * helpers), helpers)
+
+    def _attached(self) -> Steps:
         for name in self.rates.foreign_keys:
-            yield from self._at_target(self.rates.foreign_key(name, rows))
+            yield from self._at_target(self.rates.foreign_key(name, self.setup.rows))
         yield from self.target.use(self.rates.analyze)
 
     def _gate(self) -> Steps:
-        source, target, sums = self.rates.gate(self.setup.rows)
+        source, target = self.rates.gate(self.setup.rows)
         yield self._all(self._statement(source, self.source, self.source_disk), self._at_target(target))
-        yield from self._at_target(sums)
 
-    def _at_target(self, statement: Statement) -> Steps:
+    def _at_target(self, statement: Statement, helpers: int = PARALLEL) -> Steps:
         """What the target wrote it need not read, as long as its memory keeps it."""
         written = (self.rates.heap_bytes + self.rates.ledger_bytes) * self.setup.rows
         cached = written <= CACHED * self.setup.memory * GIGABYTE
         kept = replace(statement, read=0.0) if cached else statement
-        yield from self._statement(kept, self.target, self.target_disk)
+        yield from self._statement(kept, self.target, self.target_disk, helpers)
 
-    def _statement(self, statement: Statement, cores: Part, disk: Part) -> Steps:
+    def _statement(self, statement: Statement, cores: Part, disk: Part, helpers: int = PARALLEL) -> Steps:
         turns = ceil(1 / TURN)
         steps = [cores.use(statement.leader, turns), disk.use(statement.disk + statement.read, turns)]
-        steps += [cores.use(statement.workers / PARALLEL, turns) for _ in range(PARALLEL)]
+        steps += [cores.use(statement.workers / helpers, turns) for _ in range(helpers)]
         yield self._all(*steps)
 
     # -- bookkeeping ------------------------------------------------------------------------------------------------

@@ -12,8 +12,6 @@ from typing import Any
 SCHEMA_VERSION = 1
 RATES = Path(__file__).resolve().parent / "rates.json"
 QUIET = 0.2  # of the processor time, the kernel's own work included: where others took more, the clock says nothing
-CHUNK_ROWS = 50_000
-LEDGER_SCANS = 2  # how often all lines are counted after the gate's own look: Ledger.sums
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,6 @@ class Rates:
     foreign_keys: Mapping[str, Statement]
     gate_source: Statement
     gate_target: Statement
-    sums: Statement
     crosswalk: Sequence[
         tuple[int, float, float]
     ]  # (parents, to load them, to judge a row): processor seconds of an engine
@@ -78,12 +75,10 @@ class Rates:
     def foreign_key(self, name: str, rows: float) -> Statement:
         return _times(self.foreign_keys[name], rows / self.measured, rows)
 
-    def gate(self, rows: float) -> tuple[Statement, Statement, Statement]:
-        """What the source adds up, what the target adds up at the same time, and the counting behind it."""
-        source, target, sums = (
-            _times(each, rows / self.measured, rows) for each in (self.gate_source, self.gate_target, self.sums)
-        )
-        return source, target, sums
+    def gate(self, rows: float) -> tuple[Statement, Statement]:
+        """What the source adds up, and what the target adds up at the same time."""
+        factor = rows / self.measured
+        return _times(self.gate_source, factor, rows), _times(self.gate_target, factor, rows)
 
 
 def _line(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -140,7 +135,6 @@ def rates(document: Mapping[str, Any]) -> Rates:
         foreign_keys={name: of_table(name, statement, 0.0) for name, statement in keys.items()},
         gate_source=Statement(source.get("gate", 0.0), source.get("gate workers", 0.0), 0.0, size["source_table"]),
         gate_target=Statement(target.get("gate", 0.0), target.get("gate workers", 0.0), 0.0, size["ledger"]),
-        sums=Statement(target.get("sums", 0.0), target.get("sums workers", 0.0), 0.0, LEDGER_SCANS * size["ledger"]),
         crosswalk=[(p["parents"], p["load_cpu"], p["batch_cpu"] / p["batch_rows"]) for p in document["crosswalk"]],
     )
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.plant import CHUNKS, GIGABYTE, MEGABYTE, Outcome, Setup, simulate
-from bench.rates import CHUNK_ROWS, RATES, Rates, is_quiet, rates
+from bench.rates import RATES, Rates, is_quiet, rates
 from bench.scaling_picture import picture
 from bench.simulate import RESULTS, bottleneck, compared, comparisons, duration, one_machine, with_losses
 from bench.world import HERE
+from rowcall.plan.plan import CHUNK_ROWS
 
 DOCS = HERE.parent / "docs"
 PAGE, PICTURE = "scaling.md", "scaling.svg"
@@ -183,12 +184,12 @@ def _held_up(found: _Figures) -> Iterator[str]:
     yield ""
     yield (
         f"Of {_power(SHOWN)} rows, phase by phase: *start* (planning the chunks), *rows* (read, judge, write, book), *keys* "
-        "(indexes built, foreign keys checked), *gate* (both servers add up all keys)."
+        "(indexes built, foreign keys checked, and the gate: both servers add up all keys)."
     )
     yield ""
     phases = [phase.name for phase in found.of(next(iter(SETUPS)), SHOWN).phases]
     rows = [(f"**{name}**", *(_where(found.of(name, SHOWN), phase) for phase in phases)) for name in SETUPS]
-    yield from _table(("", *phases), *rows, right="lllll")
+    yield from _table(("", *phases), *rows, right="llll")
     moved = {name: [bottleneck(found.of(name, rows), "rows") for rows in SIZES] for name in SETUPS}
     for name, places in moved.items():
         if len(set(places)) > 1:
@@ -343,7 +344,7 @@ def _costs(document: Mapping[str, Any], per: Rates) -> Iterator[str]:
             _size((per.index_bytes + per.wal_keys_bytes) * million) + " to disk",
         ),
         ("target: foreign keys", f"{_spent(per, 'foreign_key') * million:.2f} s", ""),
-        ("target: gate, counting", f"{(per.gate_target.leader + per.sums.leader) / per.measured * million:.2f} s", ""),
+        ("target: gate", f"{(per.gate_target.leader + per.gate_target.workers) / per.measured * million:.2f} s", ""),
         ("source: gate", f"{(per.gate_source.leader + per.gate_source.workers) / per.measured * million:.2f} s", ""),
     ]
     yield from _table(("", "processor", "bytes"), *rows, right="lrr")

@@ -11,9 +11,9 @@ from bench.simulate import duration
 
 LABELS, FIGURES = 150, 90  # pixels: the names on the left, the times on the right
 STYLE = """text { font: 14px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #24292f } .figure { fill: #57606a }
-.start { fill: #afb8c1 } .rows { fill: #1a7f64 } .keys { fill: #57606a } .gate { fill: #d0a040 }
+.start { fill: #afb8c1 } .rows { fill: #1a7f64 } .keys { fill: #57606a }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .figure { fill: #9198a1 }
-.start { fill: #484f58 } .rows { fill: #3fb68b } .keys { fill: #9198a1 } .gate { fill: #c9983a } }"""
+.start { fill: #484f58 } .rows { fill: #3fb68b } .keys { fill: #9198a1 } }"""
 
 
 def picture(title: str, outcomes: Mapping[str, Outcome]) -> str:

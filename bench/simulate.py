@@ -32,7 +32,6 @@ def one_machine(rows: int, cores: int, *, disk: float = 0.0) -> Setup:
         source_disk=disk,
         target_disk=disk,
         memory=16.0,
-        sessions=min(cores, 4),
         one_machine=True,
     )
 

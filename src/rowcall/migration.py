@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from rowcall import forecast
 from rowcall.cluster import Cluster, reach
@@ -34,7 +35,7 @@ from rowcall.progress import OnProgress, silent
 from rowcall.report import Report, build_report
 from rowcall.rows import Counts
 from rowcall.survey import estimate
-from rowcall.verify import Verification, check_accounts, verify
+from rowcall.verify import Glances, Verification, check_accounts, verify
 from rowcall.version import __version__
 from rowcall.workspace import DuckError, is_interrupt
 
@@ -157,9 +158,10 @@ class Migration:
                     crew = lead if cluster else desk.crew(snapshot, stop)
                     pool = cluster or desk.stack.enter_context(LocalPool(len(crew.workers)))
                     hands = Hands(lead.workers[0], builders, crew, pool)
-                    self._settle(desk, snapshot, hands, stop, on_progress, only)
-                    self._gate(desk, snapshot, hands.lead, only)
-                return self._result(desk, only, started)
+                    glances = Glances(desk.mapping, desk.plan.knowledge.source)
+                    self._settle(desk, snapshot, hands, stop, on_progress, only, glances)
+                    known = self._gate(desk, snapshot, hands.lead, only, glances)
+                return self._result(desk, only, started, known)
 
     def _open_ledger(self, desk: Desk) -> bool:
         """A new ledger, or that of the run which is continued; whether that run is complete already."""
@@ -201,6 +203,7 @@ class Migration:
         stop: Stop,
         on_progress: OnProgress,
         only: frozenset[str] | None,
+        glances: Glances,
     ) -> None:
         target = desk.reader("target")
         tables = Tables(desk.plan, hands.lead)
@@ -212,12 +215,16 @@ class Migration:
             self.notify(told)
             desk.ledger.note_snapshot(number, told)
             resume.take_back(moved)
-        Run(desk.plan, desk.ledger, hands, target, tables, number, stop, on_progress, snapshot.count)(only)
+        Run(desk.plan, desk.ledger, hands, target, tables, number, stop, on_progress, snapshot.count, glances.look)(
+            only
+        )
 
-    def _gate(self, desk: Desk, snapshot: SourceSnapshot, lead: Worker, only: frozenset[str] | None) -> None:
-        """The sums must close, by key anti-joins on the run's snapshot, or the run is not complete."""
+    def _gate(
+        self, desk: Desk, snapshot: SourceSnapshot, lead: Worker, only: frozenset[str] | None, glances: Glances
+    ) -> dict[str, Counts]:
+        """The sums must close, key by key on the run's snapshot, or the run is not complete. Each entity's counts."""
         # By a reader that has its locks already: a new one could not get past somebody who waits for an exclusive lock.
-        accounts = check_accounts(desk.scope(snapshot, only, lead.reader), target_ids=False)
+        accounts = check_accounts(desk.scope(snapshot, only, lead.reader), target_ids=False, sound=glances.sound)
         if wrong := [a for a in accounts if not a.ok]:
             told = "; ".join(
                 f"{a.entity}: {a.missing_lines} keys without a line, {a.surplus_lines} lines without a key, "
@@ -229,9 +236,16 @@ class Migration:
             desk.ledger.expect(a.entity, a.source)
         complete = desk.ledger.settled()
         desk.ledger.set_state("complete" if complete else "interrupted")
+        return {a.entity: Counts(a.source, a.migrated, a.quarantined, a.excluded) for a in accounts}
 
-    def _result(self, desk: Desk, only: frozenset[str] | None, started: float) -> RunResult:
-        run, sums = desk.ledger.run(), desk.ledger.sums()
+    def _result(
+        self,
+        desk: Desk,
+        only: frozenset[str] | None,
+        started: float,
+        known: Mapping[str, Counts] = MappingProxyType({}),
+    ) -> RunResult:
+        run, sums = desk.ledger.run(), desk.ledger.sums(known)
         complete, matched = run.state == "complete", None
         if complete and run.forecast is not None:
             load_rejected(desk.reader("target"), desk.workspace.duck)

@@ -9,16 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from _thread import interrupt_main
 from collections.abc import Callable
+from threading import Event
 
 import pytest
 from conftest import MakeProject, Project, set_chunk_rows
 
 from rowcall.errors import Interrupted, TargetRefused
-from rowcall.ledger import KeyBook
-from rowcall.postgres.connect import connect
+from rowcall.ledger import EntityRecord, KeyBook
+from rowcall.postgres.connect import Session, connect
 from rowcall.postgres.embedded import EmbeddedServers
+from rowcall.postgres.read import Reader
 from rowcall.progress import OnProgress, Progress
+from rowcall.schema import TableKey
 
 Dump = Callable[[Project], str]
 
@@ -264,6 +268,37 @@ def test_ctrl_c_while_steps_wait_to_be_finished(make_project: MakeProject, monke
     assert not KeyBook(project.target).missing()
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("ends", ["ctrl-c", "a failure beside it"])
+def test_the_end_does_not_wait_for_a_look_at_the_source(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    project = made(make_project, 100)
+    under_way = Event()
+
+    def look(_: object, record: EntityRecord, source: Reader, target: Session) -> None:
+        if record.name != "item":
+            return
+        under_way.set()
+        if ends == "ctrl-c":
+            interrupt_main()
+        source.table("select pg_sleep(600)")
+
+    def fail(_: object, key: TableKey, __: object) -> None:
+        if key.table == "public.item":
+            assert under_way.wait(30)
+            raise TargetRefused(key.table, "enough")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rowcall.verify.glance.Glances.look", look)
+        if ends != "ctrl-c":
+            patch.setattr("rowcall.move.bulk._attach", fail)
+        with pytest.raises(Interrupted if ends == "ctrl-c" else TargetRefused):
+            project.run()
+    assert project.run().complete
+    assert not KeyBook(project.target).missing()
+
+
 # -- rows that a key does not take ----------------------------------------------------------------------------------------
 
 ITEMS = "create table item (id int primary key, n int, name text); insert into item select g, g, 'n' || g from generate_series(1, 400) g"
@@ -320,6 +355,19 @@ def test_rows_that_a_key_does_not_take_are_quarantined_with_their_children(
     assert project.migration.verify().ok
     project.migration.undo()
     assert project.target.value("select count(*) from item") == 0
+
+
+def test_two_keys_that_do_not_take_the_same_row(make_project: MakeProject) -> None:
+    """The second one finds it gone."""
+    project = make_project(
+        ITEMS + "; update item set n = 7, name = 'N7' where id = 300",
+        TARGET + "create unique index by_name on item (lower(name)); create unique index by_n on item ((n + 0));",
+    )
+    project.write("item: {from: item, columns: {n: n, name: name}}")
+    assert project.run().totals.quarantined == 1
+    assert project.fates("item")["300"] == "refused_by_target"
+    assert not KeyBook(project.target).missing()
+    assert project.migration.verify().ok
 
 
 def test_where_triggers_fire_whatever_refuses_rows_stays(make_project: MakeProject) -> None:

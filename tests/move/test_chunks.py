@@ -96,6 +96,28 @@ def test_dense_integers_are_cut_by_arithmetic(make_project: MakeProject) -> None
     assert project.migration.verify().ok
 
 
+@pytest.mark.parametrize(
+    ("values", "by_pages"), [("g", False), ("2000 - g", False), ("g * 149 % 2000", True), ("g % 10 * 200 + g / 10", True)],
+    ids=["in order", "in reverse", "scattered", "interleaved"],
+)  # fmt: skip
+def test_dense_integers_in_another_order_than_the_rows(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, values: str, by_pages: bool
+) -> None:
+    """A range of keys would read nearly every page."""
+    set_chunk_rows(monkeypatch, 100)
+    for module in ("plan.chunks", "move.chunking"):
+        monkeypatch.setattr(f"rowcall.{module}.SAMPLE", 100)
+    project = make_project(
+        f"create table t (k int primary key, body text); insert into t select {values}, {FILLER} from generate_series(0, 1999) g",
+        TARGET.format(unique=""),
+    )
+    project.write(MAPPING)
+    assert project.foreseen_run().totals.migrated == 2000
+    assert [page is not None for page, _ in chunks(project)] == [by_pages] * len(chunks(project))
+    assert len(chunks(project)) >= 20
+    assert project.migration.verify().ok
+
+
 def test_integers_at_both_ends_of_their_type(make_project: MakeProject) -> None:
     project = make_project(
         """create table t (k bigint primary key, body text);

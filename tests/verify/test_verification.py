@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rowcall.errors import LedgerConflict
-from rowcall.verify import AccountCheck, ReferenceCheck, check_accounts, check_references, verify
+from rowcall.verify import AccountCheck, Glances, ReferenceCheck, check_accounts, check_references, verify
 from verify.world import FATES, World, uid
 
 
@@ -42,6 +42,42 @@ def test_a_whole_migration_is_found_whole(world: World) -> None:
 def test_a_source_that_moved_is_said(world: World) -> None:
     assert verify(world.scope, visible="1:1:").source_moved is True
     assert verify(world.scope).source_moved is None
+
+
+def glanced(world: World) -> Mapping[str, AccountCheck]:
+    """What is found sound at a glance."""
+    for record in world.scope.records:
+        world.ledger.close(record.id)
+    glances = Glances(world.scope.mapping, world.scope.schema)
+    for record in world.scope.records:
+        glances.look(record, world.scope.source, world.target)
+    return glances.sound
+
+
+def test_a_glance_sees_what_the_keys_say(world: World) -> None:
+    assert glanced(world) == {a.entity: a for a in check_accounts(world.scope, target_ids=False)}
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        "delete from rowcall.settlement where source_key = '100'",
+        "insert into rowcall.settlement values (3, '4', 'excluded', null, 'rule', 1)",
+        "update rowcall.settlement set source_key = '999' where source_key = '100'",
+        "delete from rowcall.quarantined_row where source_key = '102'",
+    ],
+)
+def test_a_glance_leaves_what_is_wrong_to_the_keys(world: World, spoiled: str) -> None:
+    world.target.execute(spoiled)
+    found = glanced(world)
+    assert set(FATES) - set(found) == {"notes"}
+    assert [a.entity for a in check_accounts(world.scope, target_ids=False, sound=found) if not a.ok] == ["notes"]
+
+
+def test_a_glance_needs_lines_that_are_closed(world: World) -> None:
+    glances = Glances(world.scope.mapping, world.scope.schema)
+    glances.look(world.scope.records[0], world.scope.source, world.target)
+    assert not glances.sound
 
 
 def test_a_key_without_a_line(world: World) -> None:

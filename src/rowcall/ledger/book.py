@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -318,10 +319,14 @@ class Ledger:
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    def sums(self) -> list[EntitySums]:
+    def sums(self, known: Mapping[str, Counts] = MappingProxyType({})) -> list[EntitySums]:
+        """`known`: entities whose lines the caller has counted since they were closed."""
+        ids = [e.id for e in self.entities() if e.name in known]
         return [
-            EntitySums(n, impact, expected, counted, Counts(m + q + x, m, q, x), o, s, read, chunks, done)
-            for n, impact, expected, counted, m, q, x, o, s, read, chunks, done in self._rows("sums")
+            EntitySums(
+                n, impact, expected, counted, known.get(n) or Counts(m + q + x, m, q, x), o, s, read, chunks, done
+            )
+            for n, impact, expected, counted, m, q, x, o, s, read, chunks, done in self._rows("sums", ids)
         ]
 
     def rows_read(self, entity: str) -> int:

@@ -8,6 +8,7 @@ https://www.postgresql.org/docs/current/populate.html
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,18 +24,27 @@ from rowcall.postgres.errors import DriverError, is_row_fault, stopped
 from rowcall.schema import TableKey
 from rowcall.sql import literal, qualified
 
-# Names the rows that a key does not take, and quarantines them; how many there were.
+# Names the rows that a key does not take, and quarantines them; how many are gone, for whatever key.
 Healer = Callable[[Session, TableKey, Refusal], int]
 Job = Callable[[Session], None]
 
-SORT_MEMORY = "256MB"  # maintenance_work_mem of a session that builds indexes
+SORT_MEMORY = "256MB"  # maintenance_work_mem of a session that builds indexes, at least
+_MEMORY = (
+    "select set_config('maintenance_work_mem', "
+    f"greatest(pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes('{SORT_MEMORY}')) / 1024 || 'kB', true)"
+)
 # Parallel workers sort on disk what one process would sort in memory: where that suffices they cost more than they bring. A
 # key of 16 bytes takes about 70 there (tuplesort), a row of the table rarely less than twice that.
 _ALONE = (
     "select set_config('max_parallel_maintenance_workers', '0', true) "
-    f"where pg_relation_size({{table}}::regclass) <= 2 * pg_size_bytes('{SORT_MEMORY}')"
+    "where pg_relation_size({table}::regclass) <= 2 * pg_size_bytes(current_setting('maintenance_work_mem'))"
+)
+_HELPERS = (
+    "select set_config('max_parallel_maintenance_workers', "
+    "least(current_setting('max_parallel_maintenance_workers')::int, %s)::text, false)"
 )
 TRIES = 3  # healings of one key before rowcall gives up
+PATIENCE = 0.2  # seconds between two cancellations
 
 
 def take_away(session: Session, keys: Sequence[TableKey]) -> None:
@@ -84,9 +94,11 @@ def put_back(
     heal: Healer,
     then: Job | None = None,
     beside: Job | None = None,
+    cancel: Callable[[], None] | None = None,
 ) -> None:
     """Puts these keys back, building as many indexes at a time as there are sessions; does what comes `then`, and `beside` all
-    that, as the last to begin, a job of no matter to these keys.
+    that, as the last to begin, a job of no matter to these keys. `cancel` ends what all jobs do, where not the sessions' own
+    work is all of it.
 
     Raises TargetRefused where a key takes the table's rows not even without ours.
     """
@@ -103,10 +115,22 @@ def put_back(
             _attach(session, t.key, heal)
 
     builds = [partial(_build, key=t.key, heal=heal) for t in indexes if t.state == "away"]
-    _over(sessions, builds, [attach, *([then] if then else [])], beside)
+    _over(sessions, builds, [attach, *([then] if then else [])], beside, cancel or partial(_cancel, sessions))
 
 
-def _over(sessions: Sequence[Session], first: Sequence[Job], after: Sequence[Job], beside: Job | None) -> None:
+def _cancel(sessions: Sequence[Session]) -> None:
+    for session in sessions:
+        with suppress(DriverError):
+            session.cancel()
+
+
+def _over(
+    sessions: Sequence[Session],
+    first: Sequence[Job],
+    after: Sequence[Job],
+    beside: Job | None,
+    cancel: Callable[[], None],
+) -> None:
     """The `first` jobs side by side, those `after` one by one; `beside` them the one that need not be waited for until the
     end. The first failure ends all."""
     idle: SimpleQueue[Session] = SimpleQueue()
@@ -132,8 +156,9 @@ def _over(sessions: Sequence[Session], first: Sequence[Job], after: Sequence[Job
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for session in sessions:
-                session.cancel()
+            while not all(future.done() for future in (*futures, *last)):
+                cancel()
+                time.sleep(PATIENCE)
             raise
 
 
@@ -174,9 +199,16 @@ def _try(session: Session, key: TableKey, statements: Sequence[str], state: str)
     return None
 
 
+def limit_helpers(sessions: Sequence[Session], processes: int) -> None:
+    """Sessions that build indexes side by side share so many processes: a build that two more processes help takes half as much
+    processor time again (measured: 20 million uuids), which is lost where another build waits for it."""
+    for session in sessions:
+        session.execute(_HELPERS, [max(processes // len(sessions) - 1, 0)])
+
+
 def prepare_to_sort(session: Session, table: str) -> None:
     """For the rest of the transaction: memory to build an index on a table, and no more processes than that takes."""
-    session.execute(f"set local maintenance_work_mem = '{SORT_MEMORY}'")
+    session.execute(_MEMORY)
     session.execute(_ALONE.format(table=literal(qualified(table))))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rowcall.ledger.book import ChunkRecord
 from rowcall.plan.chunks import (
     SAMPLE,
+    SCATTERED,
     Chunking,
     Span,
     bounds_sql,
@@ -12,9 +13,11 @@ from rowcall.plan.chunks import (
     fewer,
     is_number,
     key_ranges,
+    key_width,
     page_ranges,
     ranges,
     rows_sql,
+    scattered_sql,
     shape_sql,
 )
 from rowcall.plan.judge import Judge
@@ -31,18 +34,30 @@ def chunk_ranges(judge: Judge, reader: Reader, rows: int = CHUNK_ROWS) -> Chunki
     sampled = int(reader.table(rows_sql(judge, pages))["n"][0].as_py())
     estimate = sampled * pages // SAMPLE if pages > SAMPLE else sampled
     rows = fewer(rows, estimate, int(shape["bytes"])) if estimate else rows
-    spans = _by_keys(judge, reader, estimate, rows)
+    spans = _by_keys(judge, reader, estimate, rows, pages if shape["by_pages"] else 0)
     if spans is None and shape["by_pages"]:
         spans = page_ranges(pages, estimate, rows)
     return Chunking(estimate, pages <= SAMPLE, spans) if spans else _exactly(judge, reader, rows)
 
 
-def _by_keys(judge: Judge, reader: Reader, estimate: int, rows: int) -> tuple[Span, ...] | None:
-    """By arithmetic, where the key is a dense integer."""
+def _by_keys(judge: Judge, reader: Reader, estimate: int, rows: int, pages: int) -> tuple[Span, ...] | None:
+    """By arithmetic, where the key is a dense integer whose order is about that of the pages (0: where these cannot be read
+    in ranges)."""
     if not is_number(judge.key):
         return None
     (ends,) = reader.table(ends_sql(judge)).to_pylist()
-    return key_ranges(ends["least"], ends["greatest"], estimate, rows)
+    least, greatest = ends["least"], ends["greatest"]
+    if least is None:
+        return (Span(),)
+    width = key_width(least, greatest, estimate, rows)
+    if width is None or (pages > SAMPLE and _scattered(judge, reader, pages, least, width)):
+        return None
+    return key_ranges(least, greatest, width)
+
+
+def _scattered(judge: Judge, reader: Reader, pages: int, least: int, width: int) -> bool:
+    found = reader.table(scattered_sql(judge, pages, least, width))["ranges"][0].as_py()
+    return found is not None and found >= SCATTERED
 
 
 def _exactly(judge: Judge, reader: Reader, rows: int) -> Chunking:

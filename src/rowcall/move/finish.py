@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
@@ -12,7 +12,7 @@ from threading import Lock
 from rowcall.ledger.book import EntityRecord, Ledger, partition
 from rowcall.ledger.keys import TakenKey
 from rowcall.move.assignment import assign
-from rowcall.move.bulk import prepare_to_sort, put_back
+from rowcall.move.bulk import PATIENCE, limit_helpers, prepare_to_sort, put_back
 from rowcall.move.late import Latecomers
 from rowcall.move.settle import key_twice
 from rowcall.move.worker import Crew
@@ -21,22 +21,25 @@ from rowcall.plan.step import Step
 from rowcall.postgres.connect import Session
 from rowcall.postgres.copy import Refusal
 from rowcall.postgres.errors import DriverError
+from rowcall.postgres.read import Reader
 from rowcall.schema import TableKey
 from rowcall.sql import qualified
 
-PATIENCE = 0.2  # seconds between two cancellations
+# Looks at an entity whose lines are all there: its record, the source's reader, a session on the target.
+Look = Callable[[EntityRecord, Reader, Session], None]
 
 
 class Finisher:
     """Finishes steps in a thread of its own, one at a time, with builders of its own."""
 
-    def __init__(self, plan: Plan, builders: Crew) -> None:
-        self.plan, self.builders = plan, builders
+    def __init__(self, plan: Plan, builders: Crew, look: Look) -> None:
+        self.plan, self.builders, self.look = plan, builders, look
+        limit_helpers([worker.session for worker in builders.workers], plan.workers.number)
         self.thread = ThreadPoolExecutor(1)
         self._under_way: dict[Future[dict[str, int]], Step | None] = {}
 
     def finish(self, records: Sequence[EntityRecord], missing: Sequence[TakenKey], step: Step | None = None) -> None:
-        work = Finish(self.plan, self.builders, records)
+        work = Finish(self.plan, self.builders, records, self.look if step else None)
         self._under_way[self.thread.submit(work, missing)] = step
 
     def __bool__(self) -> bool:
@@ -68,8 +71,7 @@ class Finisher:
         """A failure elsewhere, or Ctrl-C, does not wait for an index to be built: not for this one, nor for the next."""
         self.thread.shutdown(wait=False, cancel_futures=True)
         while kind is not None and not all(future.done() for future in self._under_way):
-            for worker in self.builders.workers:
-                worker.session.cancel()
+            self.builders.cancel()
             time.sleep(PATIENCE)
         self.thread.shutdown(wait=True)
 
@@ -77,9 +79,10 @@ class Finisher:
 class Finish:
     """Finishes entities whose rows are all in; `late` counts the rows of each that a key did not take."""
 
-    def __init__(self, plan: Plan, builders: Crew, records: Sequence[EntityRecord]) -> None:
-        self.plan, self.records = plan, records
+    def __init__(self, plan: Plan, builders: Crew, records: Sequence[EntityRecord], look: Look | None) -> None:
+        self.plan, self.records, self.look = plan, records, look
         self.reader, self.sessions = builders.workers[0].reader, [w.session for w in builders.workers]
+        self.cancel = builders.cancel
         self.tables = {r.target_table: r for r in records}
         self.late = dict.fromkeys((r.name for r in records), 0)
         self._unclosed, self._closing = list(records), Lock()
@@ -87,15 +90,23 @@ class Finish:
     def __call__(self, missing: Sequence[TakenKey]) -> dict[str, int]:
         """Puts back what is missing of keys on these entities' tables."""
         own = [t for t in missing if t.key.table in self.tables]
-        put_back(self.sessions, own, self._heal, lambda session: _analyze(session, *self.tables), self._close)
+        put_back(
+            self.sessions, own, self._heal, lambda session: _analyze(session, *self.tables), self._close, self.cancel
+        )
+        for record in (r for r in self.records if self.late[r.name]):
+            self._look(record, self.sessions[0])
         return self.late
 
     def _close(self, session: Session) -> None:
-        """The indexes of the ledger's lines, once. Raises SourceUnreadable where a source key came twice."""
+        """The indexes of the ledger's lines, and a look at them, once. Raises SourceUnreadable where a source key came twice."""
         with self._closing:
             while self._unclosed:
                 self._close_one(session, self._unclosed[-1])
-                self._unclosed.pop()
+                self._look(self._unclosed.pop(), session)
+
+    def _look(self, record: EntityRecord, session: Session) -> None:
+        if self.look:
+            self.look(record, self.reader, session)
 
     def _close_one(self, session: Session, record: EntityRecord) -> None:
         try:
@@ -114,9 +125,10 @@ class Finish:
     def _heal(self, session: Session, key: TableKey, refusal: Refusal) -> int:
         self._close(session)  # a source key that came twice is no matter of the target's keys
         record = self.tables[key.table]
-        rows = Latecomers(session, self.reader, assign(self.plan, record), record).quarantine(key, refusal)
-        self.late[record.name] += rows
-        return rows
+        with self._closing:  # one reader serves all
+            rows = Latecomers(session, self.reader, assign(self.plan, record), record).quarantine(key, refusal)
+            self.late[record.name] += rows
+            return self.late[record.name]  # another key may have found the same rows
 
 
 def _analyze(session: Session, *tables: str) -> None:

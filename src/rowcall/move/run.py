@@ -16,7 +16,7 @@ from rowcall.move.bulk import Undisturbed, take_away
 from rowcall.move.chunking import chunk_ranges, unbooked
 from rowcall.move.duplicates import book_duplicates
 from rowcall.move.fates import load_from_ledger
-from rowcall.move.finish import Finisher
+from rowcall.move.finish import Finisher, Look
 from rowcall.move.group import GroupSettler, Refused
 from rowcall.move.pools import Pool
 from rowcall.move.prejudge import Prejudge
@@ -56,15 +56,15 @@ class Hands:
 
 class Run:
     """Settles what is not settled. `snapshot` is the ledger's number of the crew's snapshot; `count` counts a source table's
-    rows on it, over a session that no worker uses."""
+    rows on it, over a session that no worker uses; `look` is told of each entity whose lines are all there."""
 
     def __init__(
         self, plan: Plan, ledger: Ledger, hands: Hands, target: Reader, tables: Tables, snapshot: int, stop: Stop,
-        on_progress: OnProgress, count: Callable[[str], int],
+        on_progress: OnProgress, count: Callable[[str], int], look: Look,
     ) -> None:  # fmt: skip
         self.plan, self.ledger, self.hands, self.target = plan, ledger, hands, target
         self.lead, self.pool = hands.lead, hands.pool
-        self.snapshot, self.stop, self.on_progress = snapshot, stop, on_progress
+        self.snapshot, self.stop, self.on_progress, self.look = snapshot, stop, on_progress, look
         self.tables = tables
         self.entities: dict[str, EntityRecord] = {e.name: e for e in ledger.entities()}
         self.budget = BudgetWatch(plan, ledger, count)
@@ -87,7 +87,7 @@ class Run:
         try:
             with (
                 Flow(self.pool, self.stop, self.settle, self._settled, self._again) as flow,
-                Finisher(self.plan, self.hands.builders) as finisher,
+                Finisher(self.plan, self.hands.builders, self.look) as finisher,
             ):
                 self._steps(steps, flow, finisher)
                 self._finish_others(finisher)

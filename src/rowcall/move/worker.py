@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -76,6 +76,12 @@ class Worker:
         if self._questions is None:
             self._questions = connect(self.servers.target, "target", search_path=self.servers.target_schema)
         return self._questions
+
+    def cancel(self) -> None:
+        """Ends what another thread has it do, if it has begun: to be repeated until that thread has seen it."""
+        self.reader.cancel()
+        with suppress(DriverError):  # a server that is gone needs none
+            self.session.cancel()
 
     def close(self) -> None:
         for part in (self.reader, self.session, self._questions, self.duck):
@@ -196,6 +202,10 @@ class Crew:
             worker.close()
             raise
         self._idle.put(worker)
+
+    def cancel(self) -> None:
+        for worker in self.workers:
+            worker.cancel()
 
     def close(self) -> None:
         for worker in self.workers:

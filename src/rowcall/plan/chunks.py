@@ -4,7 +4,8 @@ There are three ways, the cheapest that fits is taken (see `move.chunking`):
 
 - `key_ranges`: an integer key that is dense, by arithmetic on its least and greatest value. A key is unique, so a range of
   so many values never holds more rows than that, however the keys are spread: no chunk has more than SPARSE times the rows
-  asked for, by whatever the estimate of rows was wrong.
+  asked for, by whatever the estimate of rows was wrong. Not where neighbours in key order lie far apart in the heap, so that
+  every page would be read for SCATTERED chunks and more.
 - `page_ranges`: any other key of a plain table, by the pages of its heap (a TID Range Scan, from Postgres 14 on). A chunk
   has about as many rows as asked for where rows are about equally wide, and never more than PAGES pages, on which at most
   291 rows each find room (MaxHeapTuplesPerPage, src/include/access/htup_details.h).
@@ -32,6 +33,7 @@ CHUNK_BYTES = (
     128 << 20
 )  # of the table, out of line values included: so that wide rows, too, are work for several workers
 SAMPLE = 1_000  # pages that are counted, of a table that has more
+SCATTERED = 2  # ranges of keys, on average, that have rows on the same page
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,18 @@ def rows_sql(judge: Judge, pages: int) -> str:
     return f"select count(*) as n from {qualified(judge.entity.source)}{sample}"
 
 
+def scattered_sql(judge: Judge, pages: int, least: int, width: int) -> str:
+    """Postgres SQL: how many ranges of `width` keys have rows on a page, for each that its rows alone would fill; on average
+    of about SAMPLE / 10 pages."""
+    number = f"({judge.key.names}::int8 - {least}) / {width}"
+    return (
+        f"select avg(ranges::float8 / ((rows - 1) / {width} + 1)) as ranges "
+        f"from (select count(distinct {number}) as ranges, count(*) as rows "
+        f"from {qualified(judge.entity.source)} tablesample system ({10 * SAMPLE / pages!r}) repeatable (0) "
+        "group by (ctid::text::point)[0]) page"
+    )
+
+
 def ends_sql(judge: Judge) -> str:
     """Postgres SQL: (least, greatest) of an integer key; its index has them."""
     ends = (f"{which}({judge.key.names})::int8 as {name}" for which, name in (("min", "least"), ("max", "greatest")))
@@ -109,14 +123,16 @@ def is_number(key: Key) -> bool:
     return len(key.columns) == 1 and key.kind == BIGINT
 
 
-def key_ranges(least: int | None, greatest: int | None, estimate: int, rows: int) -> tuple[Span, ...] | None:
-    """Ranges of equally many values of an integer key; None where it is too sparse for that."""
-    if least is None or greatest is None:
-        return (Span(),)
+def key_width(least: int, greatest: int, estimate: int, rows: int) -> int | None:
+    """How many values of an integer key make a range of about so many rows; None where it is too sparse for that."""
     values = greatest - least + 1
     if values > SPARSE * max(estimate, rows):
         return None
-    width = min(max(rows * values // max(estimate, 1), rows), SPARSE * rows)
+    return min(max(rows * values // max(estimate, 1), rows), SPARSE * rows)
+
+
+def key_ranges(least: int, greatest: int, width: int) -> tuple[Span, ...]:
+    """Ranges of equally many values of an integer key."""
     return _between([(str(bound),) for bound in range(least + width - 1, greatest, width)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
@@ -82,6 +83,11 @@ class Reader:
                 return cursor.fetch_arrow_table()
         except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
             raise self._stopped(error) from None
+
+    def cancel(self) -> None:
+        """Ends the query that another thread has under way, if there is one."""
+        with suppress(adbc_driver_manager.Error):
+            self.connection.adbc_cancel()
 
     def close(self) -> None:
         self.connection.close()
