@@ -7,7 +7,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ HEAD = """# More rows, more machines
 What 10^8, 10^9 and 10^10 rows take, where it is held up, and when to add what. The rates are measured: `python -m bench.legs`
 runs rowcall on ten times the [benchmark's](performance.md) rows and adds up what every process of both servers and
 of the engine spends.
-The times are simulated from them: `python -m bench.simulate --rows 1e9 --workers 4` does it for machines of yours.
+The times are simulated from them; `.venv/bin/python -m bench.simulate --help` tells how to do it for machines of yours.
 
 ![Where the time goes]({picture})
 
@@ -80,14 +80,16 @@ assumed, the costs of a row are measured.
 """
 
 ADVICE = """
-- **First the target**: it writes each row at least three times (to its log, the table, the indexes), and it is one machine. A
-  fast disk comes before cores; more memory than the table and its ledger saves reading it again.
-- **Then threads**: a chunk is read, judged and written one after the other, so that a thread waits for the servers most of its
+- **First threads**: a chunk is read, judged and written one after the other, so that a thread waits for the servers most of its
   time. Where nothing is full, raise `workers` in the mapping (or processes on the cluster) before you add a machine.
+- **Then the target**: it writes each row at least three times (to its log, the table, the indexes), and it is one machine. Once
+  it is what is full, a fast disk comes before cores; more memory than the table and its ledger saves reading it again.
 - **More engines** (a [Dask cluster](cluster.md)) help while the engines' cores are what is full, and no longer. One engine
   keeps several cores of a target busy: look at the table above before you add a second.
 - **What does not help**: engines beside a target that is full; more threads than the target takes sessions
   (`max_connections`, 100 unless it was raised); cores for what one process does at a time.
+- **The sessions that build keys** are two. On a large target more of them would help a table with many indexes, as the table
+  above shows; there is no setting for it yet.
 - **What stays one process**: checking a foreign key (Postgres checks it in one), the last merge of an index, and
   counting the ledger. With enough machines these are what is left.
 """
@@ -171,6 +173,23 @@ def _times(found: _Figures) -> Iterator[str]:
     head = ("", *(f"{_power(rows)} rows" for rows in SIZES), "rows per second, on")
     rows = [_time(found, name) for name in SETUPS]
     yield from _table(head, *rows, right="lrrrl")
+    yield f"The same by hand, for {_power(SHOWN)} rows and in the table's order:"
+    yield ""
+    commands = (" ".join(_words(replace(setup, rows=SHOWN))) for setup in SETUPS.values())
+    yield "\n".join(("```text", *(f".venv/bin/python -m bench.simulate {words}" for words in commands), "```"))
+    yield ""
+
+
+def _words(setup: Setup) -> Iterator[str]:
+    """The options of bench.simulate that make this set-up."""
+    plain = Setup(0)
+    yield f"--rows 1e{len(str(setup.rows)) - 1}"
+    if setup.one_machine:
+        yield "--one-machine"
+    for name in (field.name for field in fields(Setup)):
+        value = getattr(setup, name)
+        if name not in ("rows", "one_machine", "losses") and value != getattr(plain, name):
+            yield f"--{name.replace('_', '-')} {value:g}"
 
 
 def _time(found: _Figures, name: str) -> tuple[str, ...]:
@@ -239,7 +258,7 @@ def _losses(found: _Figures) -> Iterator[str]:
     yield (
         f"With {name}, {_power(SHOWN)} rows, and {lost} of the engines lost for good while rows come: "
         f"{duration(outcome.seconds)} instead of {duration(found.outcome(setup).seconds)}; {outcome.repeated:,} rows are begun "
-        "again. `python -m bench.simulate --lose 2` tries it with other machines."
+        "again. `python -m bench.simulate --workers 4 --lose 2` tries it with other machines."
     )
     yield ""
 
