@@ -226,9 +226,9 @@ def _present(session: Session, work: Assignment, part: Any) -> int:
 
 def all_arrived(session: Session, work: Assignment, chunk: int) -> bool:
     """Whether every migrated line of a chunk has its row in the target: a trigger may have changed an id."""
-    return not session.value(
-        f"select exists (select from rowcall.settlement s where s.chunk = {chunk} and s.outcome = 'migrated' and not exists "
-        f"(select from {qualified(work.table.qualified)} t where t.{ident(work.judge.entity.id_column)} = s.target_id))"
+    return not session.value(  # counted: see takeback._depends
+        f"select count(*) from rowcall.settlement s where s.chunk = {chunk} and s.outcome = 'migrated' and not exists "
+        f"(select from {qualified(work.table.qualified)} t where t.{ident(work.judge.entity.id_column)} = s.target_id)"
     )
 
 

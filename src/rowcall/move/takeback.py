@@ -79,10 +79,11 @@ def _depends(ledger: Ledger, table: Table, key: ForeignKey, ours: Mapping[str, E
         else ""
     )
     joined = " and ".join(f"d.{ident(c)} = t.{ident(to)}" for c, to in zip(key.columns, key.to_columns, strict=True))
+    # Counted, for EXISTS is planned as if a row were soon found: as a rule there is none, and each would meet every line.
     return bool(
         ledger.session.value(
-            f"select exists (select from {qualified(table.qualified)} d join {qualified(key.table)} t on {joined} "
-            f"join rowcall.settlement s on s.target_id = t.{ident(parent.id_column)} and s.entity = {parent.id}{mine})"
+            f"select count(*) > 0 from {qualified(table.qualified)} d join {qualified(key.table)} t on {joined} "
+            f"join rowcall.settlement s on s.target_id = t.{ident(parent.id_column)} and s.entity = {parent.id}{mine}"
         )
     )
 
