@@ -1,4 +1,5 @@
-from rowcall.explain.causes import Cause, Group, create_rejected, find_causes, load_rejected
+from rowcall.explain.causes import Cause, Group, Sample, create_rejected, find_causes, load_rejected
+from rowcall.explain.proof import Proof
 from rowcall.explain.story import Fate, Link, Story, StoryHop
 from rowcall.explain.tell import Teller
 
@@ -7,6 +8,8 @@ __all__ = [
     "Fate",
     "Group",
     "Link",
+    "Proof",
+    "Sample",
     "Story",
     "StoryHop",
     "Teller",

@@ -7,11 +7,12 @@ it after a run, the forecast before one.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import duckdb
 
+from rowcall.explain.proof import Proof
 from rowcall.loading import load
 from rowcall.postgres.queries import named_queries
 from rowcall.postgres.read import Reader
@@ -32,9 +33,25 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One row of a cause, with the value that its first rejection saw: masked unless the values were asked for."""
+
+    key: str = field(repr=False)
+    column: str | None
+    hop: int | None
+    value: str | None = field(repr=False)
+    evidence: str | None
+    detail: str | None = field(default=None, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Cause:
     """Why a set of rows was rejected. `share` is of all quarantined rows; `roots` are the distinct root rows behind
-    them, `victims` the rows of any entity that they keep back; `open` those that nothing was decided of yet."""
+    them, `victims` the rows of any entity that they keep back; `open` those that nothing was decided of yet; `freed`
+    the rows that come home once these are repaired, themselves included."""
 
     entity: str
     code: str
@@ -47,8 +64,10 @@ class Cause:
     examples: tuple[str, ...] = field(
         default=(), repr=False
     )  # some keys, for the screen alone: a key may be personal data
-    proof: dict[str, Any] | None = None  # later: {"kind", "sql", "held", "rows"}
+    freed: int = 0
+    proof: Proof | None = None
     remedies: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = field(default=(), repr=False)
 
     @property
     def attribution(self) -> str:
@@ -69,9 +88,11 @@ class Cause:
             "roots": self.roots,
             "victims": self.victims,
             "open": self.open,
+            "freed": self.freed,
             "groups": [group.as_json() for group in self.groups],
-            "proof": self.proof,
+            "proof": self.proof.as_json() if self.proof else None,
             "remedies": list(self.remedies),
+            "samples": [sample.as_json() for sample in self.samples],
         }
 
 

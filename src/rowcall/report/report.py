@@ -68,6 +68,58 @@ class RunLine:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """One way from an entity to a parent: the path as the mapping has it, and the rows that failed on it (those whose
+    cause is at this reference). `to` is the parent entity."""
+
+    entity: str
+    column: str
+    to: str
+    path: str
+    rejected: int = 0
+    content_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The rows of `entity` that rows of (root_entity, root_code) keep back."""
+
+    root_entity: str
+    root_code: str
+    entity: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: source rows settled, of those expected; `eta` in seconds, None where nobody works on it."""
+
+    settled: int
+    expected: int
+    rows_per_second: float | None = None
+    eta: float | None = None
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the quarantined rows (of an attribution), as rows and as a fraction of all."""
+
+    name: str
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Impact:
+    """The sums of all entities with one impact label."""
+
+    name: str
+    counts: Counts
+    open: int
+    entities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """`excluded`: (entity, rule, rows); `nulled`: (entity, column, code, rows), the references that the mapping let
     become NULL; `not_mapped`: entity -> source columns that the mapping names nowhere."""
@@ -81,6 +133,40 @@ class Report:
     nulled: tuple[tuple[str, str, str, int], ...] = ()
     snapshots: tuple[SnapshotRecord, ...] = ()
     not_mapped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    edges: tuple[Edge, ...] = ()
+    flows: tuple[Flow, ...] = ()
+    progress: Progress | None = None
+
+    @property
+    def attributions(self) -> tuple[Share, ...]:
+        """Whose fault the quarantined rows are, largest first."""
+        rows: dict[str, int] = {}
+        for cause in self.causes:
+            rows[cause.attribution] = rows.get(cause.attribution, 0) + cause.rows
+        total = sum(rows.values())
+        return tuple(
+            Share(name, n, n / total) for name, n in sorted(rows.items(), key=lambda item: (-item[1], item[0]))
+        )
+
+    @property
+    def impacts(self) -> tuple[Impact, ...]:
+        """The sums by the mapping's impact labels, in the order of the entities."""
+        labels = dict.fromkeys(line.impact for line in self.entities)
+        groups = {label: [line for line in self.entities if line.impact == label] for label in labels}
+        return tuple(
+            Impact(
+                label, sum((line.counts for line in lines), Counts()), sum(line.open for line in lines),
+                tuple(line.name for line in lines),
+            )
+            for label, lines in groups.items()
+        )  # fmt: skip
+
+    @property
+    def priorities(self) -> tuple[Cause, ...]:
+        """The causes about which something is to be decided, by the rows that one decision brings home: those with open rows
+        of a defect of their own."""
+        roots = [cause for cause in self.causes if cause.is_root and cause.open]
+        return tuple(sorted(roots, key=lambda cause: (-cause.freed, cause.rows, cause.entity, cause.code)))
 
     @property
     def counts(self) -> Counts:
@@ -115,6 +201,16 @@ class Report:
                 for s in self.snapshots
             ],
             "not_mapped": {entity: list(columns) for entity, columns in self.not_mapped.items()},
+            "edges": [asdict(edge) for edge in self.edges],
+            "flows": [asdict(flow) for flow in self.flows],
+            "progress": asdict(self.progress) if self.progress else None,
+            "attributions": [asdict(share) for share in self.attributions],
+            "impacts": [
+                {"name": i.name, **asdict(i.counts), "open": i.open, "entities": list(i.entities)} for i in self.impacts
+            ],
+            "priorities": [
+                {"entity": c.entity, "code": c.code, "rows": c.rows, "freed": c.freed} for c in self.priorities
+            ],
         }
 
 

@@ -1,0 +1,34 @@
+"""The Proof of a cause: a read-only query on the source that returns exactly the rejected keys, and whether it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+QUERY, CHECKED = "query", "checked"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`kind` "query": `sql` is one SELECT of source_key for the source's psql. `kind` "checked": the source alone cannot tell;
+    `sql` then says, as an SQL comment, which check rowcall makes anew. `held` is None until the source was asked;
+    `rows` is what it returned then, `missing` of these the rejected keys that it did not, `surplus` the keys too many."""
+
+    kind: str
+    sql: str
+    held: bool | None = None
+    rows: int | None = None
+    missing: int = 0
+    surplus: int = 0
+    asked_at: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "sql": self.sql,
+            "held": self.held,
+            "rows": self.rows,
+            "missing": self.missing,
+            "surplus": self.surplus,
+            "asked_at": self.asked_at,
+        }
