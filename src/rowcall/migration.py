@@ -14,14 +14,26 @@ from types import MappingProxyType
 from rowcall import forecast
 from rowcall.cluster import Cluster, reach
 from rowcall.desk import Desk, open_desk, target_only
-from rowcall.errors import Interrupted, LedgerConflict, NotConserved, UsageError
-from rowcall.explain import Cause, Story, Teller, create_rejected, find_causes, load_rejected
-from rowcall.ledger import EntityRecord, EntitySums, Ledger, Status, read_status
+from rowcall.errors import LedgerConflict, NotConserved, UsageError
+from rowcall.explain import (
+    Cause,
+    Prover,
+    Story,
+    Teller,
+    analyse,
+    create_rejected,
+    find_causes,
+    keep_proofs,
+    load_rejected,
+    note_proofs,
+)
+from rowcall.ledger import EntityRecord, EntitySums, Ledger, ProofBook, Status, read_status
 from rowcall.mapping import peek, without_endpoints
-from rowcall.move.belt import Stop, Tables
+from rowcall.move.belt import Stop, Tables, interruptible
 from rowcall.move.budget import over_budget
 from rowcall.move.forecast import Forecast
 from rowcall.move.pools import LocalPool
+from rowcall.move.recheck import Recheck
 from rowcall.move.resume import Resume
 from rowcall.move.run import Hands, Run
 from rowcall.move.takeback import take_back_all
@@ -37,7 +49,6 @@ from rowcall.rows import Counts
 from rowcall.survey import estimate
 from rowcall.verify import Glances, Verification, check_accounts, verify
 from rowcall.version import __version__
-from rowcall.workspace import DuckError, is_interrupt
 
 FILE = "rowcall.yaml"
 BUILDERS = 2  # sessions that put a step's keys back
@@ -50,12 +61,14 @@ def _unheard(_: str) -> None:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended: sums per entity from the ledger, rows still open, and whether the forecast held (None: none made)."""
+    """How a run ended: sums per entity from the ledger, rows still open, whether the forecast held (None: none made), and how
+    many proofs were asked and do not hold."""
 
     entities: tuple[EntitySums, ...]
     complete: bool
     forecast_matched: bool | None
     seconds: float
+    unproven: int = 0
 
     @property
     def totals(self) -> Counts:
@@ -67,7 +80,7 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        return 3 if self.open else 0
+        return 5 if self.unproven else 3 if self.open else 0
 
 
 class Migration:
@@ -102,7 +115,7 @@ class Migration:
             crew = desk.crew(desk.snapshot(), stop)
             create_rejected(desk.workspace.duck)
             judged = Forecast(desk.plan, crew, desk.reader("target"), desk.ledger.exists(), stop, on_progress)
-            with _interruptible(stop, "the target is as it was; `rowcall check` begins anew"):
+            with interruptible(stop, "the target is as it was; `rowcall check` begins anew"):
                 judged()
             document = forecast.ForecastDocument(
                 desk.mapping.fingerprint,
@@ -146,7 +159,7 @@ class Migration:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
             done = self._open_ledger(desk)
-            with _interruptible(stop):
+            with interruptible(stop):
                 snapshot = desk.snapshot()
                 if done:
                     self._look_again(desk, snapshot, stop)
@@ -161,6 +174,7 @@ class Migration:
                     glances = Glances(desk.mapping, desk.plan.knowledge.source)
                     self._settle(desk, snapshot, hands, stop, on_progress, only, glances)
                     known = self._gate(desk, snapshot, hands.lead, only, glances)
+                    note_proofs(desk.plan, desk.ledger)
                 return self._result(desk, only, started, known)
 
     def _open_ledger(self, desk: Desk) -> bool:
@@ -252,7 +266,8 @@ class Migration:
             own = forecast.digest(desk.workspace.duck)
             matched = forecast.matched(run.forecast, {s.name: s.counts for s in sums}, own)
         shown = tuple(s for s in sums if only is None or s.name in only)
-        return RunResult(shown, complete, matched, time.monotonic() - started)
+        unproven = ProofBook(desk.target).unproven()
+        return RunResult(shown, complete, matched, time.monotonic() - started, unproven)
 
     def _undo_sound(self, on_progress: OnProgress) -> None:
         """Undo for a new beginning: not before the mapping was found sound, and only where there is something to undo."""
@@ -295,8 +310,32 @@ class Migration:
         with self._desk() as desk:
             _need(desk.ledger)
             needed(desk.plan, [entity] if entity else [])
-            load_rejected(desk.reader("target"), desk.workspace.duck)
-            return tuple(c for c in find_causes(desk.workspace.duck) if entity in (None, c.entity))
+            found = analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
+            return tuple(c for c in found if entity in (None, c.entity))
+
+    def prove(self, on_progress: OnProgress = silent, entity: str | None = None) -> tuple[Cause, ...]:
+        """The causes (of one entity or all), each proof asked of the source anew; the ledger keeps the answers."""
+        with self._desk(lock=True) as desk:
+            _need(desk.ledger)
+            _need_complete(desk.ledger)
+            needed(desk.plan, [entity] if entity else [])
+            stop, snapshot = Stop(), desk.snapshot()
+            target, duck = desk.reader("target"), desk.workspace.duck
+            source = desk.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
+            known = analyse(desk.plan, desk.ledger, target, duck)
+            checks = Recheck(desk.plan, desk.ledger, lambda: desk.crew(snapshot, stop), target, stop)
+            with interruptible(stop, "what was asked is not kept: `rowcall explain --prove` begins anew"):
+                asked = Prover(desk.plan, source, duck, checks).prove(known, on_progress, entity)
+            keep_proofs(desk.ledger, asked)
+            self._tell_moved(desk, snapshot, asked)
+            return tuple(c for c in asked if entity in (None, c.entity))
+
+    def _tell_moved(self, desk: Desk, snapshot: SourceSnapshot, asked: Sequence[Cause]) -> None:
+        """A proof may fail because the source is not what the run read."""
+        if any(c.proof and c.proof.held is False for c in asked):
+            read = desk.ledger.snapshots()[-1].visible
+            if read != snapshot.visible:
+                self.notify("the source moved since the run: what does not hold may be its changes")
 
     def explain(self, entity: str, key: str) -> Story:
         """One row's story: its path hop by hop, with the values seen, and its fate."""
@@ -309,8 +348,7 @@ class Migration:
         """The failure analysis: figures that a query on the ledger yields, and no others."""
         with self._desk() as desk:
             _need(desk.ledger)
-            load_rejected(desk.reader("target"), desk.workspace.duck)
-            causes = find_causes(desk.workspace.duck)
+            causes = analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
             sums = desk.ledger.sums()
             matched = forecast.matched(
                 desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
@@ -322,6 +360,14 @@ def _need(ledger: Ledger) -> None:
     if not ledger.exists():
         raise UsageError(
             "the target has no ledger: nothing was run yet", hint="begin with `rowcall check`, then `rowcall run`"
+        )
+
+
+def _need_complete(ledger: Ledger) -> None:
+    if (state := ledger.run().state) != "complete":
+        raise UsageError(
+            f"the run is not complete ({state}): its causes cannot be proven before every row is settled",
+            hint="finish it with `rowcall run`",
         )
 
 
@@ -346,17 +392,3 @@ def _interrupted_unless_done(ledger: Ledger) -> Iterator[None]:
         with suppress(DriverError):
             ledger.set_state("interrupted")
         raise
-
-
-@contextmanager
-def _interruptible(
-    stop: Stop, hint: str = "every settled chunk is kept: `rowcall run` goes on from here"
-) -> Iterator[None]:
-    """Ctrl-C ends the workers at their next batch and becomes Interrupted."""
-    try:
-        yield
-    except (Interrupted, KeyboardInterrupt, RuntimeError, DuckError) as error:
-        if not isinstance(error, Interrupted) and not is_interrupt(error):
-            raise
-        stop.now()
-        raise Interrupted("interrupted", hint=hint) from None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """`phase` is "judge" (nothing is written), "run", "undo" or "verify"; `rows` of `total` rows are done; rates in rows per
-    second, `eta` in seconds (None where unknown)."""
+    """`phase` is "judge" (nothing is written), "run", "undo", "verify" or "prove"; `rows` of `total` rows are
+    done; rates in rows per second, `eta` in seconds (None where unknown)."""
 
     phase: str
     entity: str

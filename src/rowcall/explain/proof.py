@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from rowcall.ledger.proofs import ProofRecord
 
 QUERY, CHECKED = "query", "checked"
 
@@ -20,7 +23,19 @@ class Proof:
     rows: int | None = None
     missing: int = 0
     surplus: int = 0
-    asked_at: str | None = None
+    asked_at: datetime | None = None
+
+    @classmethod
+    def recorded(cls, record: ProofRecord) -> Proof:
+        """As the ledger has it."""
+        r = record
+        return cls(r.kind, r.sql, r.held, r.rows, r.missing, r.surplus, r.asked_at)
+
+    def record(self, entity: str, code: str) -> ProofRecord:
+        """As the ledger keeps it."""
+        return ProofRecord(
+            entity, code, self.kind, self.sql, self.held, self.rows, self.missing, self.surplus, self.asked_at
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -30,5 +45,5 @@ class Proof:
             "rows": self.rows,
             "missing": self.missing,
             "surplus": self.surplus,
-            "asked_at": self.asked_at,
+            "asked_at": self.asked_at.astimezone(UTC).isoformat(timespec="seconds") if self.asked_at else None,
         }

@@ -1,4 +1,4 @@
--- Queries of the explanations. The first four are for the target's Postgres, the others for DuckDB.
+-- Queries of the explanations. The first five are for the target's Postgres, the others for DuckDB.
 
 -- name: load_rejected
 -- The first rejection of every quarantined row; the value seen stays where it is.
@@ -8,6 +8,12 @@ select e.name as entity, q.source_key as key, r.first ->> 'code' as code, r.firs
 from rowcall.quarantined_row q
 join rowcall.entity e on e.id = q.entity
 cross join lateral (select q.rejections -> 0 as first) r
+where q.disposition <> 'repaired';
+
+-- name: known
+-- Every sort of first rejection that there is.
+select distinct e.name, q.rejections -> 0 ->> 'code', coalesce(q.rejections -> 0 ->> 'reference', q.rejections -> 0 ->> 'column')
+from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
 where q.disposition <> 'repaired';
 
 -- name: nulled_of
@@ -59,3 +65,26 @@ select cause_entity, cause_code, count(distinct (entity, key))
 from below
 where not (entity = cause_entity and key = nearest) and victim
 group by 1, 2;
+
+-- name: compare
+-- How many keys a proof's query returned, how many of the rejected it lacks, and how many are too many (one that comes twice, too).
+with told as (select key from rejected where entity = $entity and code = $code)
+select (select count(*) from asked),
+       (select count(*) from told anti join asked on asked.source_key = told.key),
+       (select count(*) from asked anti join told on asked.source_key = told.key)
+           + (select count(*) - count(distinct source_key) from asked);
+
+-- name: check
+-- The keys that the judge rejects for the same cause when it is asked again. It does not know what the target refuses, so a
+-- victim also counts where the source leads it to a row in quarantine, and a row that the judge has here may be such a victim.
+with told as (select key from rejected where entity = $entity and code = $code),
+kept as (
+    select distinct l.source_key as key from led l
+    join rejected p on p.entity = l.parent_entity and p.key = l.parent_key where $code = 'parent_quarantined'),
+judged as (
+    select key from again where entity = $entity and code = $code
+    union select key from kept join told using (key))
+select (select count(*) from judged join told using (key)),
+       (select count(*) from told anti join judged using (key)),
+       (select count(*) from judged anti join told using (key)
+        where key not in (select key from rejected where entity = $entity and code = 'parent_quarantined'));

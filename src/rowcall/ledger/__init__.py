@@ -1,5 +1,6 @@
 from rowcall.ledger.book import ChunkRecord, EntityRecord, EntitySums, Ledger, RunRecord
 from rowcall.ledger.keys import KeyBook, TakenKey
+from rowcall.ledger.proofs import ProofBook, ProofRecord
 from rowcall.ledger.status import Status, read_status
 
 __all__ = [
@@ -8,6 +9,8 @@ __all__ = [
     "EntitySums",
     "KeyBook",
     "Ledger",
+    "ProofBook",
+    "ProofRecord",
     "RunRecord",
     "Status",
     "TakenKey",

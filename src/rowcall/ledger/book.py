@@ -166,6 +166,7 @@ class Ledger:
         for view in ("settlements", "migration_mappings", "quarantine", "own_xids"):
             self.session.execute(f"drop view rowcall.{view}")
         tables = (
+            "proof",
             "taken_key",
             "nulled_reference",
             "duplicate",

@@ -190,6 +190,20 @@ select outcome, target_id, cause, chunk from rowcall.settlements where entity = 
 select e.name, n.target_column, n.code, count(*) from rowcall.nulled_reference n join rowcall.entity e on e.id = n.entity
 group by 1, 2, 3 order by 1, 2, 3;
 
+-- name: forget_proofs
+delete from rowcall.proof;
+
+-- name: add_proof
+insert into rowcall.proof (entity, code, kind, sql, held, rows, missing, surplus, asked_at)
+select id, %s, %s, %s, %s, %s, %s, %s, %s::timestamptz from rowcall.entity where name = %s;
+
+-- name: proofs
+select e.name, p.code, p.kind, p.sql, p.held, p.rows, p.missing, p.surplus, p.asked_at
+from rowcall.proof p join rowcall.entity e on e.id = p.entity;
+
+-- name: unproven
+select count(*) from rowcall.proof where not held;
+
 -- name: quarantined_count
 select count(*) from rowcall.quarantined_row;
 

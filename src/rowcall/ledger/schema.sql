@@ -133,6 +133,23 @@ create table rowcall.duplicate (
     primary key (entity, source_key)
 );
 
+-- The Proof of each cause: kind "query" is one SELECT for the source, "checked" says what rowcall itself checks; `held` is null
+-- until it was asked. `missing` and `surplus` count the keys by which what it returned differs from what was rejected.
+create table rowcall.proof (
+    entity   smallint not null references rowcall.entity,
+    code     text not null,
+    kind     text not null check (kind in ('query', 'checked')),
+    sql      text not null,
+    held     boolean,
+    rows     bigint,
+    missing  bigint not null default 0,
+    surplus  bigint not null default 0,
+    asked_at timestamptz,
+    primary key (entity, code),
+    check ((held is null) = (asked_at is null)),
+    check (held is not true or (missing = 0 and surplus = 0))
+);
+
 create view rowcall.settlements as
     select e.name as entity, s.source_key, s.outcome::text as outcome, s.target_id, s.cause, s.chunk
     from rowcall.settlement s join rowcall.entity e on e.id = s.entity;

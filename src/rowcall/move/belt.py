@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import duckdb
 
+from rowcall.errors import Interrupted
 from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
 from rowcall.move.worker import Worker
@@ -17,6 +19,7 @@ from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
 from rowcall.sql import qualified
+from rowcall.workspace import DuckError, is_interrupt
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -36,6 +39,20 @@ class Stop:
 
     def now(self) -> None:
         self._event.set()
+
+
+@contextmanager
+def interruptible(
+    stop: Stop, hint: str = "every settled chunk is kept: `rowcall run` goes on from here"
+) -> Iterator[None]:
+    """Ctrl-C ends the workers at their next batch and becomes Interrupted."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt, RuntimeError, DuckError) as error:
+        if not isinstance(error, Interrupted) and not is_interrupt(error):
+            raise
+        stop.now()
+        raise Interrupted("interrupted", hint=hint) from None
 
 
 class Flow(Generic[C, T]):

@@ -34,13 +34,14 @@ REJECTED = (
 
 
 class Forecast:
-    """Judges everything and writes nothing. Afterwards `counts` and `excluded` hold the sums, and the workspace's table
-    `rejected` the first rejection of every quarantined row (made by the caller: explain.create_rejected)."""
+    """Judges everything and writes nothing. Afterwards `counts` and `excluded` hold the sums, and a table of the workspace
+    the first rejection of every quarantined row (made by the caller: explain.create_rejected)."""
 
     def __init__(
-        self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress
-    ) -> None:
-        self.plan, self.crew, self.target, self.ledger = plan, crew, target, ledger
+        self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress,
+        table: str = "rejected",
+    ) -> None:  # fmt: skip
+        self.plan, self.crew, self.target, self.ledger, self.table = plan, crew, target, ledger, table
         self.pool = LocalPool(len(crew.workers))
         self.stop, self.on_progress = stop, on_progress
         self.tables = Tables(plan, crew.workers[0])
@@ -110,7 +111,7 @@ class Forecast:
             for key, rows in excluded.items():
                 self.excluded[key] = self.excluded.get(key, 0) + rows
             for fates, rejected in parts:
-                _store(worker.duck, judge, fates, rejected)
+                _store(worker.duck, judge, fates, rejected, self.table)
         return counts
 
 
@@ -138,11 +139,11 @@ def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
     return fates, rejected
 
 
-def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rejected: Any) -> None:
+def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rejected: Any, table: str) -> None:
     if rejected.num_rows:
         duck.register("more", rejected)
         names = ", ".join(map(ident, REJECTED))
-        duck.execute(f"insert into rejected ({names}) select {names} from more")
+        duck.execute(f"insert into {table} ({names}) select {names} from more")
         duck.unregister("more")
     if fates is not None:
         duck.register("more", fates)

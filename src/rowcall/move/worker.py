@@ -95,8 +95,12 @@ class Worker:
 
     def judged(self, judge: Judge, chunk: ChunkRecord, *, carefully: bool = False) -> Iterator[Verdicts]:
         """The verdicts of a chunk, batch by batch."""
+        return self.judged_where(judge, chunk.span.within(judge.key), carefully=carefully)
+
+    def judged_where(self, judge: Judge, condition: str, *, carefully: bool = False) -> Iterator[Verdicts]:
+        """The verdicts of the rows that meet a condition (Postgres SQL over the bare source table)."""
         read = careful_batches if carefully else chunk_batches
-        batches = self._heeding(read(self.reader, judge, chunk.span.within(judge.key)))
+        batches = self._heeding(read(self.reader, judge, condition))
         return judge_batches(judge, batches, self.duck, self.ask)
 
     def _heeding(self, batches: Iterator[Any]) -> Iterator[Any]:

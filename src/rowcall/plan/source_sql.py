@@ -54,7 +54,7 @@ def row_sql(entity: Entity, columns: Sequence[str], source: Schema, key: str) ->
 
 def start_column(route: Route) -> str:
     """The column of the entity's own row where a route begins."""
-    return _begins(route.path[0])
+    return begins(route.path[0])
 
 
 def hop_sql(
@@ -67,12 +67,12 @@ def hop_sql(
     """
     walk, hop = _Walk(reference, route, mapping, source), route.path[number - 1]
     table = source.tables[hop.table]
-    up, ends = ("null", "true")
+    up, ended = ("null", "true")
     if hop.climb:
-        up, ends = f"{read_as(need_column(table, hop.column))}::text", _ends(hop)
+        up, ended = f"{read_as(need_column(table, hop.column))}::text", ends(hop)
     landing, onward = need_column(table, hop.to_column), walk.onward(number)[0]
     return (
-        f"select {read_as(landing)}::text as at, {up} as up, {ends} as ends, ({onward})::text as onward "
+        f"select {read_as(landing)}::text as at, {up} as up, {ended} as ends, ({onward})::text as onward "
         f"from {qualified(hop.table)} where {_among(landing, values)} order by 1, 4"
     )
 
@@ -101,7 +101,7 @@ class _Walk:
         if number == len(path):
             key = entity_key(self.mapping.entity(self.route.to), self.source)
             return f"({key.sql})::text", "VARCHAR"
-        column = need_column(self._table(path[number - 1]), _begins(path[number]))
+        column = need_column(self._table(path[number - 1]), begins(path[number]))
         return read_as(column), kind(column)
 
     def joins(self, entity: Entity) -> tuple[list[str], str]:
@@ -130,7 +130,7 @@ class _Walk:
         table = self._table(hop)
         own, up = need_column(table, hop.to_column), need_column(table, hop.column)
         rows = (
-            f"(select {read_as(own)} as at, {read_as(up)} as up, {_ends(hop)} as ends, {self.onward(number)[0]} as v "
+            f"(select {read_as(own)} as at, {read_as(up)} as up, {ends(hop)} as ends, {self.onward(number)[0]} as v "
             f"from {qualified(hop.table)}) t"
         )
         upwards = same("t.up", kind(up), "c.at", kind(own))
@@ -156,22 +156,27 @@ def _plain_nulls(
     if not hop.climb:
         return f"select e.k as source_key from {start} e where e.v is null and {of_type}"
     at = read_as(need_column(source.tables[hop.table], hop.to_column))
-    ended = f"select {at} as at from {qualified(hop.table)} where {ident(hop.column)} is null and not {_ends(hop)}"
+    ended = f"select {at} as at from {qualified(hop.table)} where {ident(hop.column)} is null and not {ends(hop)}"
     return f"select e.k as source_key from {start} e join ({ended}) h on h.at = e.v where {of_type}"
 
 
 def _of_type(reference: Reference, route: Route, types: ContentTypes) -> str:
-    if reference.type_column is None:
-        return "true"
+    return "true" if reference.type_column is None else of_type("e.t", route, types)
+
+
+def of_type(value: str, route: Route, types: ContentTypes) -> str:
+    """SQL: whether a content type id (as text) is one of the route's type."""
     ids = ", ".join(literal(str(number)) for number, label in types.items() if label == route.content_type)
-    return f"e.t in ({ids or 'null'})"
+    return f"{value} in ({ids or 'null'})"
 
 
-def _begins(hop: Hop) -> str:
+def begins(hop: Hop) -> str:
+    """The column in which a hop begins, of the row that it starts from."""
     return hop.to_column if hop.climb else hop.column
 
 
-def _ends(hop: Hop) -> str:
+def ends(hop: Hop) -> str:
+    """SQL: whether a climb ends at a row of its table."""
     return f"(({hop.until or ident(hop.column) + ' is null'}\n) is true)"
 
 

@@ -97,13 +97,7 @@ def _from_value(
     alias: str, number: int, rule: ColumnRule, target: Column, source: Type, sql: str, literals: Literals
 ) -> Filled:
     wanted, given = bare(target.type), bare(source)
-    if (
-        rule.values is None
-        and rule.convert is None
-        and given.is_integer
-        and wanted.is_integer
-        and widens(given, wanted, same=True)
-    ):
+    if rule.values is None and rule.convert is None and _widens_integer(given, wanted):
         # As a number, exact in Arrow and half as dear to read as bytes.
         finding = _required(target, f"j.{alias}") if _must(target) else None
         read = (alias, f"{sql}::{wanted.name}")
@@ -134,6 +128,15 @@ def _unchanged(given: Type, wanted: Type) -> str | None:
         return f"enum_send(({{}})::{given.sql})" if both else None  # which takes no domain
     same = (given.name, given.kind) == (wanted.name, wanted.kind) and _roomy(given, wanted)
     return f"{given.send}({{}})" if same else None
+
+
+def passes(given: Type, wanted: Type) -> bool:
+    """Whether every value of a type passes through to the target's unchanged, so that nothing of it is judged."""
+    return _unchanged(given, wanted) is not None or _widens_integer(given, wanted)
+
+
+def _widens_integer(given: Type, wanted: Type) -> bool:
+    return given.is_integer and wanted.is_integer and widens(given, wanted, same=True)
 
 
 def widens(given: Type, wanted: Type, *, same: bool = False) -> bool:

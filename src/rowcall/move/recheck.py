@@ -1,0 +1,68 @@
+"""What the source alone cannot tell, checked anew: the judge over all rows, and rows that the target refused written again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+
+from rowcall.ledger.book import ChunkRecord, Ledger
+from rowcall.move.assignment import Assignment, assign
+from rowcall.move.belt import Stop, Tables
+from rowcall.move.duplicates import create_duplicates
+from rowcall.move.fates import load_from_ledger
+from rowcall.move.forecast import Forecast
+from rowcall.move.settle import Chapter, place_carefully
+from rowcall.move.worker import Crew, Worker
+from rowcall.plan.chunks import Span
+from rowcall.plan.plan import Plan
+from rowcall.postgres.read import Reader
+from rowcall.progress import silent
+
+KEYS = 1_000  # rows written again at a time
+
+
+class Recheck:
+    """Writes nothing that stays: what it puts into the target is taken back. `crew` opens the workers, once they are needed."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, crew: Callable[[], Crew], target: Reader, stop: Stop) -> None:
+        self.plan, self.ledger, self.target, self.stop = plan, ledger, target, stop
+        self._open = crew
+
+    @cached_property
+    def crew(self) -> Crew:
+        return self._open()
+
+    def judge_again(self, table: str) -> None:
+        """Judges every row anew; those that are rejected go into this DuckDB table, made like `rejected`."""
+        self.crew.workers[0].duck.execute(f"create or replace table {table} as from rejected limit 0")
+        Forecast(self.plan, self.crew, self.target, True, self.stop, silent, table)()
+
+    def refused_again(self, entity: str, keys: Sequence[str]) -> int:
+        """How many of these rows the target refuses, by the same careful way by which a run finds them."""
+        worker, judge = self.crew.workers[0], self.plan.judge(entity)
+        step = next(s for s in self.plan.steps if judge in s.judges)
+        tables = Tables(self.plan, worker)
+        tables.load_hops(step)
+        records = {record.name: record for record in self.ledger.entities()}
+        for parent in judge.parents:
+            load_from_ledger(worker.duck, self.plan.judge(parent), records[parent].id, self.target)
+        create_duplicates(worker.duck, judge)
+        tables.build_routes(step)
+        work = assign(self.plan, records[entity])
+        return sum(self._refused(worker, work, keys[at : at + KEYS]) for at in range(0, len(keys), KEYS))
+
+    def _refused(self, worker: Worker, work: Assignment, keys: Sequence[str]) -> int:
+        judge = work.judge
+        chapter, rejected = Chapter(work, ChunkRecord(0, judge.entity.name, Span(), "planned", 0, None)), 0
+        with suppress(_TakenBack), worker.session.transaction():
+            worker.session.execute("set constraints all immediate")
+            for verdicts in worker.judged_where(judge, judge.key.among(keys), carefully=True):
+                place_carefully(worker.session, verdicts, chapter)
+                rejected += verdicts.rejected.num_rows
+            raise _TakenBack
+        return chapter.counts.quarantined - rejected
+
+
+class _TakenBack(Exception):
+    pass
