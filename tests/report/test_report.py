@@ -15,8 +15,8 @@ from rich.table import Table
 from rowcall.explain import Cause, Group
 from rowcall.ledger.book import SnapshotRecord
 from rowcall.report import EntityLine, Report, causes_table, entities_table, foreseen_line, markdown
-from rowcall.report.markdown import next_steps
 from rowcall.report.report import RunLine
+from rowcall.report.sentences import next_steps
 from rowcall.report.words import MEANINGS, percent, place
 from rowcall.rows import Counts, Reason
 
@@ -77,6 +77,8 @@ def test_the_markdown_tells_all() -> None:
     assert heads == [
         "# Migration report: little",
         "## Completeness by entity",
+        "## Impact",
+        "## What to do first",
         "## Causes",
         "### 1. orders: `dangling_reference`, 2 rows",
         "### 2. notes: `parent_quarantined`, 6 rows",
