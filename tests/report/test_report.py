@@ -92,7 +92,7 @@ def test_the_markdown_tells_all() -> None:
     ]
     assert "**1,000,100** source rows = **1,000,091** migrated + **8** quarantined + **1** excluded" in text
     assert "| notes | 1,000,000 | 999,994 | 6 | 0 | 6 | 99.999% | clinical |" in text
-    assert "They keep back 6 other rows." in text
+    assert "These rows keep back 6 other rows." in text
     assert "Attributed to relationships between rows (75.00%), the source's data (25.00%)." in text
     assert r"`draft\|text`" in text
 

@@ -13,7 +13,8 @@ from rowcall.report.report import Edge, EntityLine, Report
 from rowcall.report.svg import element, picture, short, text
 from rowcall.report.words import count
 
-TALL, GAP, BEND, EDGE = 46.0, 18.0, 20.0, 6.0
+TALL, GAP, BEND = 46.0, 18.0, 20.0
+EDGE = 20.0  # the air around, in which a line from an entity to itself has room
 LETTER, BROAD = 7.4, 9.4  # a letter of a name in a usual font, in a broad one
 NARROW, WIDE = 120.0, 182.0
 BETWEEN = 54.0

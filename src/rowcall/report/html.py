@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -20,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from rowcall.explain.causes import Cause
-from rowcall.report import sentences
+from rowcall.report import sentences, words
 from rowcall.report.analysis import analyses
 from rowcall.report.bars import shares_bar, sums_bar, time_bar
 from rowcall.report.flow import flow_picture
@@ -141,11 +140,7 @@ def moment(at: str | None) -> Markup:
     """An ISO time for people, with the exact one for machines."""
     if not at:
         return Markup("not finished")
-    try:
-        shown = f"{datetime.fromisoformat(at):%-d %B %Y, %H:%M:%S} UTC"
-    except ValueError:
-        return escape(at)
-    return Markup('<time datetime="{}">{}</time>').format(at, shown)
+    return Markup('<time datetime="{}">{}</time>').format(at, words.moment(at))
 
 
 @cache

@@ -137,8 +137,7 @@ def _place(made: Layout, rows: Sequence[Sequence[Spot]], size: Mapping[Spot, flo
         for row in rows:
             wanted = [fmean(made.y[n] for n in near[spot]) for spot in row]
             made.y.update(zip(row, settled(wanted, _apart(row, size)), strict=True))
-    air = min(size.values(), default=0.0)
-    top = min((made.y[spot] - (size[spot] - air) / 2 for spot in made.y), default=0.0)
+    top = min((made.y[spot] - size[spot] / 2 for spot in made.y), default=0.0)
     made.y = {spot: y - top for spot, y in made.y.items()}
 
 

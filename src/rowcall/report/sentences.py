@@ -10,7 +10,7 @@ from typing import Any
 from rowcall.explain.causes import Cause
 from rowcall.explain.proof import CHECKED, Proof
 from rowcall.report.report import Progress, Report
-from rowcall.report.words import count, duration, percent, rate
+from rowcall.report.words import count, duration, moment, percent, rate
 
 DIFFERENCES = (
     "missing_lines", "surplus_lines", "duplicates", "without_payload", "missing_in_target", "foreign_in_target",
@@ -73,11 +73,11 @@ def behind(cause: Cause) -> str:
     """The rows behind a cause, the rows it keeps back, and how many are decided."""
     said = []
     if not cause.is_root:
-        said.append(f"Behind them {'is' if cause.roots == 1 else 'are'} {count(cause.roots, 'root row')}.")
+        said.append(f"Behind these rows {'is' if cause.roots == 1 else 'are'} {count(cause.roots, 'root row')}.")
     if cause.victims:
-        said.append(f"They keep back {count(cause.victims, 'other row')}.")
+        said.append(f"These rows keep back {count(cause.victims, 'other row')}.")
     if decided := cause.rows - cause.open:
-        said.append(f"{count(decided)} of them {'is' if decided == 1 else 'are'} decided.")
+        said.append(f"{count(decided)} of these rows {'is' if decided == 1 else 'are'} decided.")
     return " ".join(said)
 
 
@@ -105,7 +105,7 @@ def proof_story(cause: Cause) -> str:
         return "**Not asked yet**: no proof was made for this cause."
     if proof.held is None:
         return f"**Not asked yet**: {_kind(proof)} should return exactly {count(cause.rows, 'key')}."
-    when = f" (asked {proof.asked_at})" if proof.asked_at else ""
+    when = f" (asked {moment(proof.asked_at)})" if proof.asked_at else ""
     got = f"{_kind(proof)} returned {count(proof.rows or 0, 'key')}"
     if proof.held:
         return f"**Held**: {got}, exactly those of the rejected rows{when}."
