@@ -11,7 +11,8 @@ from rowcall.report.report import Flow
 from rowcall.report.svg import element, picture, short, text
 from rowcall.report.words import count
 
-WIDTH, SIDE, BAR = 960.0, 250.0, 12.0
+BAR, MIDDLE = 12.0, 400.0
+LETTER, SIDE = 7.9, 250.0  # a letter of a label; the most that labels take
 TALL = 64.0  # what all rows together take per node of the longer side, thinnest bands aside
 THIN = 2.0  # the thinnest band that is still seen
 SLOT, GAP = 38.0, 14.0  # a label's two lines; the air between nodes
@@ -46,10 +47,13 @@ def flow_picture(flows: Sequence[Flow]) -> Markup:
     scale = TALL * nodes / max(1, sum(flow.rows for flow in kept))
     tall = {id(flow): max(THIN, flow.rows * scale) for flow in kept}
     roots, victims = _stack(kept, _root, tall), _stack(kept, _victim, tall)
+    said = [word for node in [*roots, *victims] for word in (node.key[0], _second(node, len(node.key) > 1))]
+    side = min(SIDE, max(map(len, said), default=0) * LETTER + 16)
     height = max((node.y + max(node.tall, SLOT) / 2 for node in [*roots, *victims]), default=SLOT) + GAP
-    parts = [*_bands(kept, roots, victims, tall), *_labels(roots, "start"), *_labels(victims, "end")]
+    parts = [*_bands(kept, roots, victims, tall), *_labels(roots, -BAR, -10), *_labels(victims, MIDDLE, BAR + 10)]
     told = "; ".join(f"{f.root_entity} {f.root_code} keeps back {count(f.rows, 'row')} of {f.entity}" for f in kept)
-    return picture("flow", "What keeps what back", told, WIDTH, height, parts, "flow")
+    moved = element("g", *parts, transform=f"translate({side + BAR:.1f} 0)")
+    return picture("flow", "What keeps what back", told, 2 * (side + BAR) + MIDDLE, height, [moved], "flow")
 
 
 def _stack(flows: Sequence[Flow], side: Callable[[Flow], tuple[str, ...]], tall: dict[int, float]) -> list[_Node]:
@@ -83,8 +87,7 @@ def _bands(
 
 
 def _band(flow: Flow, left: float, right: float, high: float) -> Markup:
-    x, to = SIDE + BAR, WIDTH - SIDE - BAR
-    half = (x + to) / 2
+    x, to, half = 0.0, MIDDLE, MIDDLE / 2
     shape = (
         f"M{x:.1f},{left:.1f} C{half:.1f},{left:.1f} {half:.1f},{right:.1f} {to:.1f},{right:.1f} v{high:.2f} "
         f"C{half:.1f},{right + high:.1f} {half:.1f},{left + high:.1f} {x:.1f},{left + high:.1f} z"
@@ -93,10 +96,10 @@ def _band(flow: Flow, left: float, right: float, high: float) -> Markup:
     return element("path", element("title", said), d=shape, class_="band")
 
 
-def _labels(nodes: Sequence[_Node], side: str) -> Iterator[Markup]:
-    left = side == "start"
-    x = SIDE if left else WIDTH - SIDE - BAR
-    label, anchor = (SIDE - 10, "end") if left else (WIDTH - SIDE + 10, "start")
+def _labels(nodes: Sequence[_Node], x: float, away: float) -> Iterator[Markup]:
+    """Bars at x, and what they are on their outer side."""
+    left = away < 0
+    anchor, label = "end" if left else "start", x + away
     for node in nodes:
         yield element("rect", x=x, y=node.top, width=BAR, height=node.tall, class_="root" if left else "victim")
         yield text(label, node.y - 3, short(node.key[0], 28), "name", anchor)

@@ -66,7 +66,7 @@ def seals(report: Report) -> tuple[Seal, ...]:
     found, matched, asked = report.verification, report.forecast["matched"], sentences.proofs(report)
     proven = BAD if asked.refuted else OPEN if asked.unasked else GOOD
     return (
-        Seal("Sums", "close", GOOD) if report.conserved else Seal("Sums", "do not close", BAD),
+        _seal("Sums", report.conserved, "close" if report.complete else "close so far", "do not close", ""),
         _seal("Forecast", matched, "matched", "differs", "none to compare"),
         _seal("Target", found["ok"] if found else None, "verified", "differs", "not verified yet"),
         Seal("Proofs", f"{count(asked.held)} of {count(asked.causes)} held", proven),
