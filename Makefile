@@ -3,14 +3,22 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test soak bench lint clean
+.PHONY: demo test soak bench lint clean chromium
 
 demo: $(STAMP)
 	$(BIN)/rowcall demo rowcall-demo
 
 # Files side by side, one per core: each process has servers of its own.
-test: $(STAMP) lint
+test: $(STAMP) lint chromium
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# The report's page is opened in a real browser. Root installs one where there is none; elsewhere those tests are skipped
+# and say so.
+chromium:
+	@if command -v chromium && command -v chromedriver; then :; \
+	elif test "$$(id -u)" = 0 && command -v apt-get; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+	else echo "no chromium and no way to install it: the tests of the page in a browser will be skipped"; fi
 
 # About an hour; BENCH="--repeat 1 --only floor,rowcall" measures less.
 bench: $(STAMP)

@@ -28,6 +28,7 @@ from rowcall.report import (
     entity_line,
     example_lines,
     forecast_parts,
+    html,
     markdown,
     status_table,
     story_text,
@@ -109,6 +110,7 @@ def _demo_run(migration: Migration, screen: Screen, folder: Path, started: float
         result = migration.run(on_progress)
     verified = migration.verify()
     report = migration.report()
+    (folder / "report.html").write_text(html(report), encoding="utf-8")
     (folder / "report.md").write_text(markdown(report), encoding="utf-8")
     (folder / "report.json").write_text(_json_text(report.as_json()), encoding="utf-8")
     differences = compare(folder, migration.places)
@@ -121,7 +123,7 @@ def _demo_run(migration: Migration, screen: Screen, folder: Path, started: float
     )
     for d in differences:
         screen.show(f"  {d.entity}/{d.cause}: {len(d.missing)} keys missing, {len(d.surplus)} too many")
-    screen.show(f"look around: {_program()} -p {folder} explain · {folder / 'report.md'}")
+    screen.show(f"look around: {_program()} -p {folder} explain · {folder / 'report.html'}")
     _done(COMPLETE if equal else FAILED)
 
 
@@ -284,7 +286,7 @@ def verify(project: Project = None, json: Json = False, quiet: Quiet = False) ->
 
 @app.command()
 def report(
-    format_: Annotated[Literal["md", "json"], typer.Option("--format", help="md or json")] = "md",
+    format_: Annotated[Literal["md", "json", "html"], typer.Option("--format", help="md, json or html")] = "md",
     output: Annotated[Path | None, typer.Option("-o", help="Write to this file.")] = None,
     project: Project = None,
     json: Json = False,
@@ -293,7 +295,7 @@ def report(
     """The failure analysis."""
     screen = Screen(json, quiet)
     made = _open(project, screen).report()
-    text = _json_text(made.as_json()) if format_ == "json" or json else markdown(made)
+    text = _json_text(made.as_json()) if json or format_ == "json" else (html if format_ == "html" else markdown)(made)
     if output is None:
         screen.write(text)
         return

@@ -25,7 +25,7 @@ def test_demo_ends_equal_to_its_answer_sheet(demo: Path) -> None:
     told = json.loads((demo / "demo.out.json").read_text())
     assert told["equal"] is True
     assert told["differences"] == []
-    for name in ("rowcall.yaml", "answers.json", "report.json", "report.md"):
+    for name in ("rowcall.yaml", "answers.json", "report.json", "report.md", "report.html"):
         assert (demo / name).stat().st_size > 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -12,11 +13,14 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from report.figures import GOING_ON
+from report.figures import REPORT as WHOLE
 from rowcall.explain import Cause, Group
+from rowcall.explain.proof import Proof
 from rowcall.ledger.book import SnapshotRecord
 from rowcall.report import EntityLine, Report, causes_table, entities_table, foreseen_line, markdown
-from rowcall.report.markdown import next_steps
 from rowcall.report.report import RunLine
+from rowcall.report.sentences import next_steps
 from rowcall.report.words import MEANINGS, percent, place
 from rowcall.rows import Counts, Reason
 
@@ -77,6 +81,8 @@ def test_the_markdown_tells_all() -> None:
     assert heads == [
         "# Migration report: little",
         "## Completeness by entity",
+        "## Impact",
+        "## What to do first",
         "## Causes",
         "### 1. orders: `dangling_reference`, 2 rows",
         "### 2. notes: `parent_quarantined`, 6 rows",
@@ -90,13 +96,40 @@ def test_the_markdown_tells_all() -> None:
     ]
     assert "**1,000,100** source rows = **1,000,091** migrated + **8** quarantined + **1** excluded" in text
     assert "| notes | 1,000,000 | 999,994 | 6 | 0 | 6 | 99.999% | clinical |" in text
-    assert "They keep back 6 other rows." in text
+    assert "These rows keep back 6 other rows." in text
     assert "Attributed to relationships between rows (75.00%), the source's data (25.00%)." in text
     assert r"`draft\|text`" in text
 
 
-def test_every_table_of_the_markdown_is_even() -> None:
-    lines = markdown(REPORT).replace(r"\|", "").splitlines()
+def test_the_markdown_tells_what_the_page_tells() -> None:
+    text = markdown(WHOLE)
+    assert "- **5 of 14 proofs held, 1 does not hold, 8 have not been asked yet**" in text
+    assert "| financial | 3,701 | 3,701 | 0 | 0 | 0 | purchases |" in text
+    assert "7. Repair these 5 rows of orders (`dangling_reference`): 27 rows come home." in text
+    assert "| orders | `dangling_reference` | 5 | 0.27% | 5 | 22 | 27 | held |" in text
+    assert (
+        "**Does not hold**: the query on the source returned 161 keys; 2 rejected keys are missing, 7 too many." in text
+    )
+    assert "Proof: **Not asked yet**: no proof was made for this cause." in text
+    assert "Remedies: `link_parent`, `archive`." in text
+    assert "| orders | `dangling_reference` | case_messages | 16 |" in text
+    assert "- case_messages → cases → orders → patients → offices" in text
+    assert "| `case_id` | cases | dispatch.case | `object_id -> dispatch_case.id` | 2 |" in text
+    assert "## Progress" not in text
+    assert "about 47.8 s are left." in markdown(GOING_ON)
+    proofs = [cause.proof.sql for cause in WHOLE.causes if cause.proof]
+    assert re.findall(r"^```sql\n(.*?)\n```$", text, re.DOTALL | re.MULTILINE) == proofs
+
+
+def test_no_proof_ends_its_own_block() -> None:
+    cause = replace(CAUSES[0], proof=Proof("query", "select '\n```\n# hello' -- ````"))
+    text = markdown(replace(REPORT, causes=(cause,)))
+    assert "`````sql\nselect '\n```\n# hello' -- ````\n`````\n" in text
+
+
+@pytest.mark.parametrize("report", [REPORT, WHOLE, GOING_ON])
+def test_every_table_of_the_markdown_is_even(report: Report) -> None:
+    lines = markdown(report).replace(r"\|", "").splitlines()
     tables = [(before, line) for before, line in pairwise(lines) if line.startswith("|")]
     for before, line in tables:
         assert before == "" or not before.startswith("|") or before.count("|") == line.count("|")

@@ -1,3 +1,4 @@
+from rowcall.report.html import html
 from rowcall.report.markdown import markdown
 from rowcall.report.report import EntityLine, Report, build_report, entity_line, foreseen_line
 from rowcall.report.text import (
@@ -20,6 +21,7 @@ __all__ = [
     "example_lines",
     "forecast_parts",
     "foreseen_line",
+    "html",
     "markdown",
     "status_table",
     "story_text",

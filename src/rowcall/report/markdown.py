@@ -5,11 +5,14 @@ It shows no row's values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from rowcall.explain.causes import Cause
+from rowcall.explain.proof import Proof
+from rowcall.report import sentences
+from rowcall.report.analysis import Analysis, analyses
 from rowcall.report.report import EntityLine, Report
 from rowcall.report.words import ATTRIBUTIONS, MEANINGS, count, duration, percent, place, rate
 from rowcall.rows import Reason
@@ -19,14 +22,17 @@ MOST_GROUPS = 20
 
 def markdown(report: Report) -> str:
     """The whole document."""
-    parts = (_summary, _entities, _causes, _excluded, _nulled, _timing, _forecast, _verification, _not_mapped, _next)
+    parts = (
+        _summary, _progress, _entities, _impact, _first, _causes, _flows, _ways, _excluded, _nulled, _timing, _forecast,
+        _verification, _not_mapped, _next,
+    )  # fmt: skip
     return "\n".join(line for part in parts for line in part(report)) + "\n"
 
 
 def _summary(report: Report) -> Iterator[str]:
     run, c = report.run, report.counts
     yield f"# Migration report: {_cell(run.project)}\n"
-    yield _headline(report) + "\n"
+    yield sentences.headline(report) + "\n"
     parts = (f"**{count(rows)}** {name}" for name, rows in asdict(c).items() if name != "source")
     broken = "" if report.conserved else " **(the sums do not close)**"
     yield f"**{count(c.source)}** source rows = {' + '.join(parts)}{broken}\n"
@@ -36,20 +42,17 @@ def _summary(report: Report) -> Iterator[str]:
         yield f"- Source read at about {run.source_snapshot_lsn} (position in its write-ahead log)"
     if len(report.snapshots) > 1:
         yield f"- The run was continued: {len(report.snapshots)} snapshots of the source were read"
-    yield f"- Mapping `{run.mapping_fingerprint[:12]}`\n"
+    yield f"- Mapping `{run.mapping_fingerprint[:12]}`"
+    if report.causes:
+        asked = sentences.proofs(report)
+        yield f"- {asked}" if asked.held == asked.causes else f"- **{asked}**"
+    yield ""
 
 
-def _headline(report: Report) -> str:
-    if not report.complete:
-        return f"The run is **{report.run.state}**; the figures are those of the chunks that are settled."
-    if not report.conserved:
-        return "The run is over, but **the sums do not close**."
-    if not report.open:
-        return "The run is **complete**: every source row is accounted for, and nothing is open."
-    return (
-        f"The run is **complete**: every source row is accounted for; {count(report.open, 'row')} "
-        f"{'is' if report.open == 1 else 'are'} open in quarantine."
-    )
+def _progress(report: Report) -> Iterator[str]:
+    if report.progress:
+        yield "## Progress\n"
+        yield sentences.going_on(report.progress) + "\n"
 
 
 def _entities(report: Report) -> Iterator[str]:
@@ -64,48 +67,91 @@ def _entity(line: EntityLine) -> tuple[str, ...]:
     return line.name, *numbers, percent(line.success_rate), line.impact
 
 
+def _impact(report: Report) -> Iterator[str]:
+    if any(impact.name for impact in report.impacts):
+        yield "## Impact\n"
+        heads = ["impact", ">source", ">migrated", ">quarantined", ">excluded", ">open", "entities"]
+        rows = [
+            (i.name or "no label", *map(count, asdict(i.counts).values()), count(i.open), ", ".join(i.entities))
+            for i in report.impacts
+        ]
+        yield from _table(heads, rows)
+
+
+def _first(report: Report) -> Iterator[str]:
+    if report.priorities:
+        yield "## What to do first\n"
+        yield from (f"{n}. {sentences.priority(cause)}" for n, cause in enumerate(report.priorities, 1))
+        yield ""
+
+
 def _causes(report: Report) -> Iterator[str]:
     yield "## Causes\n"
     if not report.causes:
         yield "No row is in quarantine.\n"
         return
     yield "Roots first: a row's own defect, then the rows that are kept back only by their parents.\n"
-    rows = [
-        (c.entity, f"`{c.code}`", count(c.rows), percent(c.share), count(c.roots), count(c.victims))
-        for c in report.causes
-    ]
-    yield from _table(["entity", "cause", ">rows", ">share", ">roots", ">keeps back"], rows)
-    yield from _attributions(report.causes)
+    heads = ["entity", "cause", ">rows", ">share", ">roots", ">keeps back", ">frees", "proof"]
+    yield from _table(heads, map(_cause_line, report.causes))
+    yield from _attributions(report)
     for number, cause in enumerate(report.causes, 1):
         yield from _cause(number, cause)
 
 
-def _attributions(causes: Sequence[Cause]) -> Iterator[str]:
+def _cause_line(c: Cause) -> tuple[str, ...]:
+    numbers = count(c.rows), percent(c.share), count(c.roots), count(c.victims), count(c.freed)
+    return c.entity, f"`{c.code}`", *numbers, sentences.proof_state(c.proof)
+
+
+def _attributions(report: Report) -> Iterator[str]:
     """Whose fault it was, by share of all quarantined rows."""
-    shares: dict[str, float] = {}
-    for cause in causes:
-        shares[cause.attribution] = shares.get(cause.attribution, 0) + cause.share
-    ordered = sorted(shares.items(), key=lambda item: -item[1])
-    yield "Attributed to " + ", ".join(f"{ATTRIBUTIONS[name]} ({percent(share)})" for name, share in ordered) + ".\n"
+    shares = (f"{ATTRIBUTIONS[share.name]} ({percent(share.share)})" for share in report.attributions)
+    yield "Attributed to " + ", ".join(shares) + ".\n"
 
 
 def _cause(number: int, cause: Cause) -> Iterator[str]:
     yield f"### {number}. {_cell(cause.entity)}: `{cause.code}`, {count(cause.rows, 'row')}\n"
-    yield MEANINGS[Reason(cause.code)] + _behind(cause) + "\n"
+    yield f"{MEANINGS[Reason(cause.code)]} {sentences.behind(cause)}".rstrip() + "\n"
     groups = [(place(g.column, g.hop), g.evidence or "", count(g.rows)) for g in cause.groups[:MOST_GROUPS]]
     yield from _table(["where", "evidence", ">rows"], groups)
     if len(cause.groups) > MOST_GROUPS:
         yield f"... and {count(len(cause.groups) - MOST_GROUPS, 'more group')}\n"
+    yield f"Proof: {sentences.proof_story(cause)}\n"
+    if cause.proof:
+        yield from _proof(cause.proof)
+    if cause.remedies:
+        yield "Remedies: " + ", ".join(f"`{remedy}`" for remedy in cause.remedies) + ".\n"
 
 
-def _behind(cause: Cause) -> str:
-    behind = ""
-    if not cause.is_root:
-        behind = f" Behind them {'is' if cause.roots == 1 else 'are'} {count(cause.roots, 'root row')}."
-    if cause.victims:
-        behind += f" They keep back {count(cause.victims, 'other row')}."
-    decided = cause.rows - cause.open
-    return behind + (f" {count(decided)} of them {'is' if decided == 1 else 'are'} decided." if decided else "")
+def _proof(proof: Proof) -> Iterator[str]:
+    """The SQL in a block whose fence is longer than any that the SQL itself holds."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", proof.sql)), 0)
+    yield f"{fence}sql\n{proof.sql.rstrip()}\n{fence}\n"
+    yield sentences.how_to_ask(proof) + "\n"
+
+
+def _flows(report: Report) -> Iterator[str]:
+    if report.flows:
+        yield "## From roots to victims\n"
+        rows = [(f.root_entity, f"`{f.root_code}`", f.entity, count(f.rows)) for f in report.flows]
+        yield from _table(["root", "its cause", "keeps back rows of", ">rows"], rows)
+
+
+def _ways(report: Report) -> Iterator[str]:
+    """Relationship chains: the entities that each one hangs on, and its ways to its parents in the source."""
+    if report.edges:
+        yield "## Relationship chains\n"
+        for analysis in analyses(report):
+            yield from _ways_of(analysis)
+
+
+def _ways_of(analysis: Analysis) -> Iterator[str]:
+    if analysis.edges:
+        yield f"### {_cell(analysis.line.name)}\n"
+        yield from (f"- {' → '.join(map(_cell, chain))}" for chain in analysis.chains)
+        yield ""
+        rows = [(f"`{e.column}`", e.to, e.content_type or "", f"`{e.path}`", count(e.rejected)) for e in analysis.edges]
+        yield from _table(["column", "parent", "content type", "path in the source", ">failed"], rows)
 
 
 def _excluded(report: Report) -> Iterator[str]:
@@ -130,41 +176,14 @@ def _timing(report: Report) -> Iterator[str]:
 
 
 def _forecast(report: Report) -> Iterator[str]:
-    matched = report.forecast["matched"]
-    if matched is not None:
-        yield "## Forecast\n"
-        if matched:
-            yield "The run came out exactly as `rowcall check` had foreseen.\n"
-        else:
-            yield "The run **differs** from what `rowcall check` had foreseen.\n"
-            yield "The source or the mapping changed in between, or the target refused rows.\n"
+    if foreseen := sentences.foreseen(report):
+        yield f"## Forecast\n\n{foreseen}\n"
 
 
 def _verification(report: Report) -> Iterator[str]:
-    yield "## Verification\n"
-    found = report.verification
-    if not found:
-        yield "The target has not been verified yet: `rowcall verify`.\n"
-        return
-    yield ("The target agrees with the source" if found["ok"] else "**The target differs from the source**") + (
-        f": {count(len(found['accounts']), 'entity account')} and "
-        f"{count(len(found['references']), 'reference column')} were checked.\n"
-    )
-    if found.get("source_moved") and not found["ok"]:
-        yield "Transactions ran at the source since the run, so differences may be theirs.\n"
-    wrong = [check for check in [*found["accounts"], *found["references"]] if not check["ok"]]
-    if wrong:
-        rows = [(check["entity"], check.get("column", ""), _differences(check)) for check in wrong]
+    yield f"## Verification\n\n{sentences.verified(report)}\n"
+    if rows := list(sentences.differences(report)):
         yield from _table(["entity", "column", "differences"], rows)
-
-
-def _differences(check: dict[str, Any]) -> str:
-    names = (
-        "missing_lines", "surplus_lines", "duplicates", "without_payload", "missing_in_target", "foreign_in_target",
-        "broken", "wrong",
-    )  # fmt: skip
-    found = [f"{count(check[name])} {name.replace('_', ' ')}" for name in names if check.get(name)]
-    return ", ".join(found) or "the sums do not close"
 
 
 def _not_mapped(report: Report) -> Iterator[str]:
@@ -176,26 +195,7 @@ def _not_mapped(report: Report) -> Iterator[str]:
 
 def _next(report: Report) -> Iterator[str]:
     yield "## What happens next\n"
-    yield from (f"- {step}" for step in next_steps(report))
-
-
-def next_steps(report: Report) -> list[str]:
-    """What to do now, most urgent first."""
-    steps = []
-    if not report.complete:
-        steps.append("`rowcall run` continues the run where it stopped.")
-    if not report.conserved or (report.verification and not report.verification["ok"]):
-        steps.append("Do not use the target before the differences above are understood.")
-    if roots := [c for c in report.causes if c.is_root and c.open]:
-        steps.append(
-            f"Begin with `{roots[0].entity}/{roots[0].code}`: `rowcall explain {roots[0].entity}` shows it, "
-            "and with a key it tells that row's path hop by hop."
-        )
-    if any(c.open and not c.is_root for c in report.causes):
-        steps.append("Rows that are kept back by their parents need nothing of their own: heal the roots.")
-    if report.complete and not report.verification:
-        steps.append("`rowcall verify` checks the target against the source.")
-    return steps or ["Nothing is left to do."]
+    yield from (f"- {step}" for step in sentences.next_steps(report))
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from rowcall.rows import Reason
 
 MEANINGS: dict[Reason, str] = {
@@ -70,3 +72,13 @@ def rate(per_second: float | None) -> str:
 def speed(per_second: float | None) -> str:
     """A rate for a column whose head says rows/s."""
     return "" if per_second is None else f"{per_second:,.0f}"
+
+
+def moment(at: str) -> str:
+    """An ISO time as people read it, in UTC; what is none stays as it is."""
+    try:
+        read = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    read = read.astimezone(UTC) if read.tzinfo else read
+    return f"{read.day} {read:%B %Y, %H:%M:%S} UTC"
