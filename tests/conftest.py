@@ -18,6 +18,7 @@ from uuid import UUID, uuid5
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from rowcall.explain import Proof
 from rowcall.forecast import ForecastDocument
 from rowcall.migration import Migration, RunResult
 from rowcall.move.chunking import chunk_ranges
@@ -78,13 +79,22 @@ class Project:
         return self.migration.run(**more)
 
     def foreseen_run(self, matched: bool = True) -> RunResult:
-        """check, then run: the sums close, and the forecast holds (or, where the target refuses rows, does not)."""
+        """check, then run: the sums close, the forecast holds (or, where the target refuses rows, does not), and so do all
+        proofs."""
         self.check()
         result = self.run()
         assert result.complete
         assert all(e.counts.conserved for e in result.entities)
         assert result.forecast_matched is matched
+        if result.open:
+            self.prove()
         return result
+
+    def prove(self) -> dict[tuple[str, str], Proof]:
+        """(entity, code) -> the proof, which was asked and holds."""
+        proofs = {(c.entity, c.code): c.proof for c in self.migration.prove()}
+        assert {cause: p for cause, p in proofs.items() if p is None or not p.held} == {}
+        return {cause: p for cause, p in proofs.items() if p}
 
     def fates(self, entity: str) -> dict[str, str]:
         """Key -> "migrated", the code that quarantined the row, or the name of the rule that excluded it."""

@@ -23,13 +23,15 @@ from rowcall.postgres.embedded import EmbeddedServers
 from rowcall.postgres.shell import psql as run_psql
 from rowcall.report import (
     Report,
+    cause_lines,
     causes_table,
     entities_table,
     entity_line,
-    example_lines,
     forecast_parts,
+    home_lines,
     html,
     markdown,
+    proof_lines,
     status_table,
     story_text,
     verification_table,
@@ -109,16 +111,18 @@ def _demo_run(migration: Migration, screen: Screen, folder: Path, started: float
     with screen.progress() as on_progress:
         result = migration.run(on_progress)
     verified = migration.verify()
+    with screen.progress() as on_progress:
+        proven = all(c.proof and c.proof.held for c in migration.prove(on_progress))
     report = migration.report()
     (folder / "report.html").write_text(html(report), encoding="utf-8")
     (folder / "report.md").write_text(markdown(report), encoding="utf-8")
     (folder / "report.json").write_text(_json_text(report.as_json()), encoding="utf-8")
     differences = compare(folder, migration.places)
-    equal = not differences and verified.ok and result.complete and result.forecast_matched is True
+    equal = not differences and verified.ok and proven and result.complete and result.forecast_matched is True
     screen.document({"equal": equal, "differences": [vars(d) for d in differences], "report": report.as_json()})
     _show_report(screen, report)
     screen.show(
-        f"forecast matched: {_yes(result.forecast_matched)} · verified: {_yes(verified.ok)} · "
+        f"forecast matched: {_yes(result.forecast_matched)} · verified: {_yes(verified.ok)} · proven: {_yes(proven)} · "
         f"equal to the answer sheet: {_yes(not differences)} · {time.monotonic() - started:.0f} s"
     )
     for d in differences:
@@ -196,6 +200,8 @@ def run(
     )
     if not result.complete:
         screen.show("not all entities were run: `rowcall run` without --entity completes the migration")
+    if result.unproven:
+        screen.show(f"{result.unproven} causes are unproven: see `rowcall explain --prove`")
     if result.open:
         screen.show(f"{result.open:,} rows are open in quarantine: see `rowcall explain`")
     _done(result.exit_code)
@@ -253,6 +259,7 @@ def undo(project: Project = None, json: Json = False, quiet: Quiet = False) -> N
 def explain(
     entity: Annotated[str | None, typer.Argument()] = None,
     key: Annotated[str | None, typer.Argument()] = None,
+    prove: Annotated[bool, typer.Option("--prove", help="Ask the source whether each cause's proof holds.")] = False,
     project: Project = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -261,15 +268,22 @@ def explain(
     screen = Screen(json, quiet)
     migration = _open(project, screen)
     if entity is not None and key is not None:
+        if prove:
+            raise UsageError("a proof is a cause's, not a row's", hint=f"`rowcall explain {entity} --prove`")
         story = migration.explain(entity, key)
         screen.document(story.as_json())
         screen.show(story_text(story))
         return
-    causes = migration.causes(entity)
+    with screen.progress() as on_progress:
+        causes = migration.prove(on_progress, entity) if prove else migration.causes(entity)
     screen.document({"causes": [c.as_json() for c in causes]})
     screen.show(causes_table(causes, "Causes, root first") if causes else "no row is in quarantine")
+    screen.show(*home_lines(causes))
     if entity is not None:
-        screen.show(*example_lines(causes))
+        screen.show(*cause_lines(causes))
+    if prove:
+        screen.show(*proof_lines(causes))
+        _done(COMPLETE if all(c.proof and c.proof.held for c in causes) else DIFFERENT)
 
 
 @app.command()

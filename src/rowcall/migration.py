@@ -26,6 +26,7 @@ from rowcall.explain import (
     keep_proofs,
     load_rejected,
     note_proofs,
+    sorts,
 )
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, ProofBook, Status, read_status
 from rowcall.mapping import peek, without_endpoints
@@ -325,7 +326,7 @@ class Migration:
             known = analyse(desk.plan, desk.ledger, target, duck)
             checks = Recheck(desk.plan, desk.ledger, lambda: desk.crew(snapshot, stop), target, stop)
             with interruptible(stop, "what was asked is not kept: `rowcall explain --prove` begins anew"):
-                asked = Prover(desk.plan, source, duck, checks).prove(known, on_progress, entity)
+                asked = Prover(desk.plan, source, duck, checks, sorts(desk.ledger)).prove(known, on_progress, entity)
             keep_proofs(desk.ledger, asked)
             self._tell_moved(desk, snapshot, asked)
             return tuple(c for c in asked if entity in (None, c.entity))

@@ -20,7 +20,8 @@ THREADS = 1  # each worker computes in a thread of its own; with more, it would 
 # uuid5: RFC 9562, 5.5: SHA-1 over namespace bytes and name; version 5 in the high nibble of byte 6, variant 10 in byte 8. The
 # judge yields the digest in hex, of which move.ids makes uuids: strings are cut and joined slower than arrays.
 # rejection: one finding of the judge; sorts by the contract's order of codes, then as declared. Only a victim has a root
-# and a parent other than itself. is_victim: whether a row is rejected only because its parents were.
+# and a parent other than itself. is_victim: whether a row is rejected only because its parents were. other_rejections: those
+# behind a row's first one.
 MACROS = f"""
 create or replace macro uuid5_digest(namespace, name) as sha1(unhex(namespace) || encode(name));
 create or replace macro uuid5_hex(h) as unhex(concat(
@@ -36,6 +37,8 @@ create or replace macro rejection(
     "column" := col::varchar, reference := reference::varchar, "value" := seen::varchar, evidence := evidence::varchar,
     root_entity := if_victim(code, root_entity), root_key := if_victim(code, root_key),
     parent_entity := if_victim(code, parent_entity), parent_key := if_victim(code, parent_key));
+create or replace macro other_rejections(rejections) as case when json_array_length(rejections) > 1 then
+    from_json(rejections, '[{{"code": "VARCHAR", "parent_entity": "VARCHAR", "parent_key": "VARCHAR"}}]')[2:] end;
 create or replace macro is_victim(findings) as coalesce(
     len(findings) > 0 and len(list_filter(findings, lambda f: f.code <> 'parent_quarantined')) = 0, false);
 """

@@ -26,7 +26,7 @@ def ordered(rows: Sequence[tuple[Any, ...]]) -> tuple[Cause, ...]:
         parent_entity, parent_key, *root = [*rest, None, None][: max(2, len(rest))]
         root_entity, root_key = root if len(root) == 2 else (None, None)
         line = [entity, key, code, "c", "c", 1, None, root_entity, root_key, parent_entity, parent_key, "open"]
-        duck.execute("insert into rejected values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", line)
+        duck.execute("insert into rejected values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)", line)
     return find_causes(duck)
 
 

@@ -1,7 +1,7 @@
 from rowcall.explain.analysis import analyse, keep_proofs, note_proofs
 from rowcall.explain.causes import Cause, Group, Sample, create_rejected, find_causes, load_rejected
 from rowcall.explain.proof import Proof
-from rowcall.explain.prove import Prover
+from rowcall.explain.prove import Prover, sorts
 from rowcall.explain.story import Fate, Link, Story, StoryHop
 from rowcall.explain.tell import Teller
 
@@ -22,4 +22,5 @@ __all__ = [
     "keep_proofs",
     "load_rejected",
     "note_proofs",
+    "sorts",
 ]

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import duckdb
 
-from rowcall.explain.causes import Cause, find_causes, load_rejected, query
+from rowcall.explain.causes import Cause, find_causes, load_rejected
 from rowcall.explain.proof import Proof
-from rowcall.explain.prove import write_proofs
+from rowcall.explain.prove import sorts, write_proofs
 from rowcall.ledger import Ledger, ProofBook
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
@@ -19,15 +19,14 @@ def analyse(plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyCon
     """Root first. A proof is as it was when it was last asked; of a run that is not over it is written now."""
     load_rejected(target, duck)
     causes = find_causes(duck)
-    proofs = write_proofs(plan, {(c.entity, c.code, group.column) for c in causes for group in c.groups})
+    proofs = write_proofs(plan, sorts(ledger))
     proofs |= {(r.entity, r.code): Proof.recorded(r) for r in ProofBook(ledger.session).proofs()}
     return tuple(replace(cause, proof=proofs[cause.entity, cause.code]) for cause in causes)
 
 
 def note_proofs(plan: Plan, ledger: Ledger) -> None:
     """Writes the proofs of a run that is over into its ledger: nobody has asked them yet."""
-    known = {(entity, code, column) for entity, code, column in ledger.session.rows(query("known"))}
-    proofs = write_proofs(plan, known)
+    proofs = write_proofs(plan, sorts(ledger))
     ProofBook(ledger.session).replace(proof.record(*cause) for cause, proof in proofs.items())
 
 

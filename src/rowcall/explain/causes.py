@@ -50,8 +50,8 @@ class Sample:
 @dataclass(frozen=True)
 class Cause:
     """Why a set of rows was rejected. `share` is of all quarantined rows; `roots` are the distinct root rows behind
-    them, `victims` the rows of any entity that they keep back; `open` those that nothing was decided of yet; `freed`
-    the rows that come home once these are repaired, themselves included."""
+    them, `victims` the rows of any entity that they keep back; `open` those that nothing was decided of yet; `freed` the
+    rows, of any entity, that come home once this cause is healed: those that have, and depend on, no other defect."""
 
     entity: str
     code: str
@@ -108,7 +108,7 @@ def create_rejected(duck: duckdb.DuckDBPyConnection) -> None:
 def load_rejected(target: Reader, duck: duckdb.DuckDBPyConnection) -> None:
     """Creates `rejected` and fills it from the ledger; repaired rows are no longer rejected."""
     create_rejected(duck)
-    load(duck, "rejected", target.batches(query("load_rejected")))
+    load(duck, "rejected", target.batches(query("load_rejected")), "* replace (other_rejections(more) as more)")
 
 
 def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
@@ -117,10 +117,14 @@ def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     for entity, code, *rest in duck.execute(query("groups")).fetchall():
         groups[entity, code].append(Group(*rest))
     victims = {(entity, code): n for entity, code, n in duck.execute(query("victims")).fetchall()}
+    freed = {(entity, code): n for entity, code, n in duck.execute(query("freed")).fetchall()}
     found = duck.execute(query("causes")).fetchall()
     total = sum(row[2] for row in found)
     causes = [
-        Cause(e, c, rows, rows / total, roots, victims.get((e, c), 0), still_open, tuple(groups[e, c]), tuple(keys))
+        Cause(
+            e, c, rows, rows / total, roots, victims.get((e, c), 0), still_open, tuple(groups[e, c]), tuple(keys),
+            freed.get((e, c), 0),
+        )
         for e, c, rows, roots, still_open, keys in found
-    ]
+    ]  # fmt: skip
     return tuple(sorted(causes, key=lambda c: (not c.is_root, -c.victims, -c.rows, c.entity, Reason(c.code).order)))

@@ -15,7 +15,8 @@ QUERY, CHECKED = "query", "checked"
 class Proof:
     """`kind` "query": `sql` is one SELECT of source_key for the source's psql. `kind` "checked": the source alone cannot tell;
     `sql` then says, as an SQL comment, which check rowcall makes anew. `held` is None until the source was asked;
-    `rows` is what it returned then, `missing` of these the rejected keys that it did not, `surplus` the keys too many."""
+    `rows` is what it returned then, `missing` of these the rejected keys that it did not, `surplus` the keys too many;
+    `asked_at` is ISO 8601 in UTC."""
 
     kind: str
     sql: str
@@ -23,19 +24,19 @@ class Proof:
     rows: int | None = None
     missing: int = 0
     surplus: int = 0
-    asked_at: datetime | None = None
+    asked_at: str | None = None
 
     @classmethod
     def recorded(cls, record: ProofRecord) -> Proof:
         """As the ledger has it."""
         r = record
-        return cls(r.kind, r.sql, r.held, r.rows, r.missing, r.surplus, r.asked_at)
+        at = r.asked_at.astimezone(UTC).isoformat(timespec="seconds") if r.asked_at else None
+        return cls(r.kind, r.sql, r.held, r.rows, r.missing, r.surplus, at)
 
     def record(self, entity: str, code: str) -> ProofRecord:
         """As the ledger keeps it."""
-        return ProofRecord(
-            entity, code, self.kind, self.sql, self.held, self.rows, self.missing, self.surplus, self.asked_at
-        )
+        at = datetime.fromisoformat(self.asked_at) if self.asked_at else None
+        return ProofRecord(entity, code, self.kind, self.sql, self.held, self.rows, self.missing, self.surplus, at)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,5 +46,5 @@ class Proof:
             "rows": self.rows,
             "missing": self.missing,
             "surplus": self.surplus,
-            "asked_at": self.asked_at.astimezone(UTC).isoformat(timespec="seconds") if self.asked_at else None,
+            "asked_at": self.asked_at,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import duckdb
 
 from rowcall.explain.causes import Cause, query
 from rowcall.explain.proof import CHECKED, QUERY, Proof
+from rowcall.ledger import Ledger
 from rowcall.loading import load, table_of
 from rowcall.plan.plan import Plan
 from rowcall.plan.proof import Known, Untold, proof_sql
@@ -31,10 +32,24 @@ class Checks(Protocol):
         """How many of these rows the target refuses when they are written again (and taken back)."""
 
 
-def write_proofs(plan: Plan, known: Known) -> dict[tuple[str, str], Proof]:
-    """(entity, code) -> the proof, which nobody has asked yet. `known`: every (entity, code, column) that rows were rejected
-    for first."""
-    return {(entity, code): _written(plan, entity, code, known) for entity, code, _ in sorted(known, key=str)}
+@dataclass(frozen=True)
+class Sorts:
+    """What rows were rejected for: (entity, code) as the cause of a row, and (entity, code, column) as one of its defects."""
+
+    causes: frozenset[tuple[str, str]]
+    defects: frozenset[tuple[str, str, str | None]]
+
+
+def sorts(ledger: Ledger) -> Sorts:
+    """As the ledger's quarantine has them."""
+    rows = ledger.session.rows(query("known"))
+    causes = frozenset((entity, code) for entity, code, _, first in rows if first)
+    return Sorts(causes, frozenset((entity, code, column) for entity, code, column, _ in rows))
+
+
+def write_proofs(plan: Plan, known: Sorts) -> dict[tuple[str, str], Proof]:
+    """(entity, code) -> the proof, which nobody has asked yet."""
+    return {(entity, code): _written(plan, entity, code, known.defects) for entity, code in sorted(known.causes)}
 
 
 def _written(plan: Plan, entity: str, code: str, known: Known) -> Proof:
@@ -52,15 +67,17 @@ def checked(why: str) -> Proof:
 class Prover:
     """`source` reads one snapshot; `duck` holds `rejected`, the first rejection of every quarantined row."""
 
-    def __init__(self, plan: Plan, source: Reader, duck: duckdb.DuckDBPyConnection, checks: Checks) -> None:
-        self.plan, self.source, self.duck, self.checks = plan, source, duck, checks
+    def __init__(
+        self, plan: Plan, source: Reader, duck: duckdb.DuckDBPyConnection, checks: Checks, known: Sorts
+    ) -> None:
+        self.plan, self.source, self.duck, self.checks, self.known = plan, source, duck, checks, known
         self._judged_again = False
 
     def prove(
         self, causes: Sequence[Cause], on_progress: OnProgress = silent, entity: str | None = None
     ) -> tuple[Cause, ...]:
         """The causes with proofs that were asked just now; where only those of one entity are, the others stay as they are."""
-        proofs = write_proofs(self.plan, {(c.entity, c.code, group.column) for c in causes for group in c.groups})
+        proofs = write_proofs(self.plan, self.known)
         proven = []
         for cause in causes:
             if entity not in (None, cause.entity):
@@ -117,5 +134,5 @@ class Prover:
 
 
 def _asked(proof: Proof, rows: int, missing: int, surplus: int) -> Proof:
-    held = not missing and not surplus
-    return replace(proof, held=held, rows=rows, missing=missing, surplus=surplus, asked_at=datetime.now(UTC))
+    held, at = not missing and not surplus, datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(proof, held=held, rows=rows, missing=missing, surplus=surplus, asked_at=at)

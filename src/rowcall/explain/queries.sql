@@ -4,16 +4,21 @@
 -- The first rejection of every quarantined row; the value seen stays where it is.
 select e.name as entity, q.source_key as key, r.first ->> 'code' as code, r.first ->> 'column' as "column",
        r.first ->> 'reference' as reference, (r.first ->> 'hop')::integer as hop, r.first ->> 'evidence' as evidence,
-       q.root_entity, q.root_key, q.parent_entity, q.parent_key, q.disposition::text as disposition
+       q.root_entity, q.root_key, q.parent_entity, q.parent_key, q.disposition::text as disposition,
+       case when jsonb_array_length(q.rejections) > 1 then (
+           select jsonb_agg(jsonb_build_object('code', x -> 'code', 'parent_entity', x -> 'parent_entity',
+                                               'parent_key', x -> 'parent_key'))
+           from jsonb_array_elements(q.rejections) x)::text end as more
 from rowcall.quarantined_row q
 join rowcall.entity e on e.id = q.entity
 cross join lateral (select q.rejections -> 0 as first) r
 where q.disposition <> 'repaired';
 
 -- name: known
--- Every sort of first rejection that there is.
-select distinct e.name, q.rejections -> 0 ->> 'code', coalesce(q.rejections -> 0 ->> 'reference', q.rejections -> 0 ->> 'column')
+-- Every sort of rejection that there is; `first`: as the cause of a row.
+select distinct e.name, r.x ->> 'code', coalesce(r.x ->> 'reference', r.x ->> 'column'), r.place = 1 as first
 from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
+cross join lateral jsonb_array_elements(q.rejections) with ordinality r (x, place)
 where q.disposition <> 'repaired';
 
 -- name: nulled_of
@@ -34,7 +39,8 @@ order by length(source_key), source_key limit 3;
 -- name: create_rejected
 create or replace table rejected (
     entity varchar, key varchar, code varchar, "column" varchar, reference varchar, hop integer, evidence varchar,
-    root_entity varchar, root_key varchar, parent_entity varchar, parent_key varchar, disposition varchar
+    root_entity varchar, root_key varchar, parent_entity varchar, parent_key varchar, disposition varchar,
+    more struct(code varchar, parent_entity varchar, parent_key varchar)[]  -- the row's other rejections, if it has any
 );
 
 -- name: causes
@@ -88,3 +94,27 @@ select (select count(*) from judged join told using (key)),
        (select count(*) from told anti join judged using (key)),
        (select count(*) from judged anti join told using (key)
         where key not in (select key from rejected where entity = $entity and code = 'parent_quarantined'));
+
+-- name: freed
+-- For each cause the rows that come home once it is healed. What a row waits for are its own defects and those of every row that
+-- keeps it back, along all its rejections; it comes home by one decision if all of them are of one cause.
+with recursive fact as (
+    select rowid as row, entity, code, parent_entity, parent_key from rejected
+    union all
+    select r, entity, x.code, x.parent_entity, x.parent_key
+    from (select rowid as r, entity, unnest(more) as x from rejected where more is not null)
+), kept as (
+    select distinct f.row, p.rowid as parent
+    from fact f join rejected p on p.entity = f.parent_entity and p.key = f.parent_key
+    where f.code = 'parent_quarantined'
+), cause as (
+    select row_number() over () as id, * from (select distinct entity, code from fact where code <> 'parent_quarantined')
+), waits as (
+    select f.row, c.id as cause from fact f join cause c on c.entity = f.entity and c.code = f.code
+    union
+    select k.row, w.cause from waits w join kept k on k.parent = w.row
+)
+select c.entity, c.code, count(*)
+from (select row, min(cause) as cause from waits group by row having min(cause) = max(cause)) one
+join cause c on c.id = one.cause
+group by c.entity, c.code;

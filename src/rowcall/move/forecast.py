@@ -131,11 +131,12 @@ def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
         )  # a copy: it is kept, and the whole batch is not
     given = {"entity": verdicts.judge.entity.name, "disposition": "open"}
     found = verdicts.rejected
+    names = (*REJECTED, "rejections")
     columns = [
         pa.repeat(pa.scalar(given[name], pa.string()), found.num_rows) if name in given else found[name]
-        for name in REJECTED
+        for name in names
     ]
-    rejected = pa.table(columns, names=list(REJECTED))
+    rejected = pa.table(columns, names=list(names))
     return fates, rejected
 
 
@@ -143,7 +144,7 @@ def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rej
     if rejected.num_rows:
         duck.register("more", rejected)
         names = ", ".join(map(ident, REJECTED))
-        duck.execute(f"insert into {table} ({names}) select {names} from more")
+        duck.execute(f"insert into {table} ({names}, more) select {names}, other_rejections(rejections) from more")
         duck.unregister("more")
     if fates is not None:
         duck.register("more", fates)

@@ -14,7 +14,7 @@ from rowcall.errors import TargetRefused
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
 from rowcall.move.assignment import assign
 from rowcall.move.savepoints import note_savepoints
-from rowcall.move.settle import REKEYED, SWALLOWED, Chapter
+from rowcall.move.settle import REKEYED, SWALLOWED, Chapter, refusal_rejection
 from rowcall.move.worker import Worker, persistently
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
@@ -106,7 +106,9 @@ class GroupSettler:
 
     def _copy(self, judge: Judge, chunk: ChunkRecord, chapter: Chapter, refused: Refused, *, carefully: bool) -> None:
         names = [o.column for o in judge.outputs] + [_KEY]
-        for verdicts in self.worker.judged(judge, chunk, carefully=carefully):
+        own = {key: refusal_rejection(r) for (entity, key), r in refused.items() if entity == judge.entity.name}
+        for found in self.worker.judged(judge, chunk, carefully=carefully):
+            verdicts = found.noting(own)  # a refused row may be kept back, too, by those that it kept back
             gone = {
                 place: refused[(judge.entity.name, key)]
                 for place, key in enumerate(verdicts.accepted_keys)

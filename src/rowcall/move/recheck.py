@@ -45,9 +45,10 @@ class Recheck:
         tables = Tables(self.plan, worker)
         tables.load_hops(step)
         records = {record.name: record for record in self.ledger.entities()}
-        for parent in judge.parents:
+        for parent in dict.fromkeys(p for j in step.judges for p in j.parents):
             load_from_ledger(worker.duck, self.plan.judge(parent), records[parent].id, self.target)
-        create_duplicates(worker.duck, judge)
+        for member in step.judges:
+            create_duplicates(worker.duck, member)
         tables.build_routes(step)
         work = assign(self.plan, records[entity])
         return sum(self._refused(worker, work, keys[at : at + KEYS]) for at in range(0, len(keys), KEYS))

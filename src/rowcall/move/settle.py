@@ -144,7 +144,14 @@ def refused_rows(entity: str, keys: Sequence[str], refusals: Sequence[Refusal]) 
 
 
 def _refused(entity: str, key: str, refusal: Refusal) -> dict[str, Any]:
-    rejection = {
+    rejection = refusal_rejection(refusal)
+    rejections = json.dumps([rejection], ensure_ascii=False)
+    return rejection | {"key": key, "root_entity": entity, "root_key": key, "rejections": rejections}
+
+
+def refusal_rejection(refusal: Refusal) -> dict[str, Any]:
+    """A refusal as one of a row's rejections."""
+    return {
         "code": (Reason.UNSTORABLE_TEXT if refusal.sqlstate in UNSTORABLE else Reason.REFUSED_BY_TARGET).value,
         "column": refusal.column or None,
         "reference": None,
@@ -152,8 +159,6 @@ def _refused(entity: str, key: str, refusal: Refusal) -> dict[str, Any]:
         "value": None,
         "evidence": refusal.evidence,
     }
-    rejections = json.dumps([rejection], ensure_ascii=False)
-    return rejection | {"key": key, "root_entity": entity, "root_key": key, "rejections": rejections}
 
 
 def stream(session: Session, batches: Iterable[Verdicts], chapter: Chapter) -> None:

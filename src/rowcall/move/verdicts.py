@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from typing import Any
@@ -50,7 +51,8 @@ select k::varchar as key, f.code, f."column", f.reference, f.hop, f.evidence,
        case when victim then f.root_entity else {own} end as root_entity,
        case when victim then f.root_key else k::varchar end as root_key, f.parent_entity, f.parent_key,
        to_json(list_transform(findings, lambda x: struct_pack(code := x.code, "column" := x."column",
-           reference := x.reference, hop := x.hop, "value" := x."value", evidence := x.evidence)))::varchar as rejections
+           reference := x.reference, hop := x.hop, "value" := x."value", evidence := x.evidence,
+           parent_entity := x.parent_entity, parent_key := x.parent_key)))::varchar as rejections
 from (select k, findings, findings[1] as f, is_victim(findings) as victim from n where findings is not null)"""
 
 
@@ -101,6 +103,16 @@ class Verdicts:
         kept = pa.array([i for i in range(self.accepted.num_rows) if i not in gone], pa.int64())
         rest = self.table.filter(pc.or_(pc.is_valid(self.table["excluded"]), pc.is_valid(self.table["findings"])))
         return Verdicts(self.judge, pa.concat_tables([self.accepted.take(kept), rest]), self.rejected)
+
+    def noting(self, found: Mapping[str, Mapping[str, Any]]) -> Verdicts:
+        """The same batch, with one more rejection for each of these keys that is rejected already."""
+        rows = self.rejected.to_pylist()
+        if not any(row["key"] in found for row in rows):
+            return self
+        for row in rows:
+            if row["key"] in found:
+                row["rejections"] = json.dumps([*json.loads(row["rejections"]), found[row["key"]]], ensure_ascii=False)
+        return Verdicts(self.judge, self.judged, rejected_rows(rows), self._sound)
 
     def payloads(self, table: Any) -> list[Column]:
         """The COPY columns of a part of the table."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rowcall.explain.causes import Cause
+from rowcall.explain.proof import QUERY
 from rowcall.explain.story import Story, StoryHop
 from rowcall.forecast import ForecastDocument
 from rowcall.ledger.book import EntitySums
@@ -88,10 +89,14 @@ def verification_table(found: Verification) -> Iterator[Table | str]:
 
 
 def causes_table(causes: Sequence[Cause], title: str | None = None) -> Table:
-    """Causes, root first: what failed, where, how many rows, what they keep back."""
+    """Causes, root first: what failed, where, how many rows, what they keep back, and whether the proof holds."""
     table = _table(title, ["entity", "cause", "where"], ["rows", "roots", "victims"])
+    proven = any(cause.proof for cause in causes)
+    if proven:
+        table.add_column("proof", no_wrap=True)
     for cause in causes:
         spots = dict.fromkeys(place(group.column, group.hop) for group in cause.groups)
+        told = [Text(_state(cause))] if proven else []
         table.add_row(
             Text(cause.entity),
             Text(cause.code, style="bold" if cause.is_root else ""),
@@ -99,15 +104,46 @@ def causes_table(causes: Sequence[Cause], title: str | None = None) -> Table:
             count(cause.rows),
             count(cause.roots),
             count(cause.victims) if cause.victims else "-",
+            *told,
         )
     return table
 
 
-def example_lines(causes: Sequence[Cause]) -> Iterator[str]:
-    """Keys to look at, one line per cause."""
+def _state(cause: Cause) -> str:
+    if cause.proof is None or cause.proof.held is None:
+        return "not asked"
+    return ("holds" if cause.proof.kind == QUERY else "checked") if cause.proof.held else "DOES NOT HOLD"
+
+
+def home_lines(causes: Sequence[Cause]) -> Iterator[str]:
+    """What to begin with: the causes that keep others back, by the rows that come home."""
+    for cause in sorted(causes, key=lambda c: -c.freed):
+        if cause.is_root and cause.freed > cause.rows:
+            these = "this row" if cause.rows == 1 else f"these {count(cause.rows)} rows"
+            yield f"repair {these} of {cause.entity} ({cause.code}): {count(cause.freed, 'row')} come home"
+
+
+def proof_lines(causes: Sequence[Cause]) -> Iterator[str]:
+    """Proofs that were asked: how many hold, and by what the others differ."""
+    for cause in causes:
+        if cause.proof and cause.proof.held is False:
+            yield (
+                f"{cause.entity}/{cause.code} is UNPROVEN: its proof lacks {count(cause.proof.missing, 'rejected key')} and has "
+                f"{count(cause.proof.surplus)} too many"
+            )
+    held = sum(1 for cause in causes if cause.proof and cause.proof.held)
+    yield f"{held} of {count(len(causes), 'proof')} hold: `rowcall explain ENTITY` prints them"
+
+
+def cause_lines(causes: Sequence[Cause]) -> Iterator[str]:
+    """Of each cause some keys to look at, and its proof to run by hand."""
     for cause in causes:
         keys = ", ".join(repr(key) if " " in key else key for key in cause.examples)
         yield f"{cause.entity} {cause.code}: for example {keys}"
+    for cause in causes:
+        if cause.proof:
+            yield f"\n-- proof of {cause.entity}/{cause.code} ({_state(cause)}); it only reads: `rowcall psql source`"
+            yield cause.proof.sql.rstrip() + (";" if cause.proof.kind == QUERY else "")
 
 
 def story_text(story: Story) -> Text:
