@@ -11,23 +11,10 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from rowcall import forecast
+from rowcall import explain, forecast
 from rowcall.cluster import Cluster, reach
 from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import LedgerConflict, NotConserved, UsageError
-from rowcall.explain import (
-    Cause,
-    Prover,
-    Story,
-    Teller,
-    analyse,
-    create_rejected,
-    find_causes,
-    keep_proofs,
-    load_rejected,
-    note_proofs,
-    sorts,
-)
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, ProofBook, Status, read_status
 from rowcall.mapping import peek, without_endpoints
 from rowcall.move.belt import Stop, Tables, interruptible
@@ -114,7 +101,7 @@ class Migration:
         with self._desk() as desk:
             started, stop = time.monotonic(), Stop()
             crew = desk.crew(desk.snapshot(), stop)
-            create_rejected(desk.workspace.duck)
+            explain.create_rejected(desk.workspace.duck)
             judged = Forecast(desk.plan, crew, desk.reader("target"), desk.ledger.exists(), stop, on_progress)
             with interruptible(stop, "the target is as it was; `rowcall check` begins anew"):
                 judged()
@@ -123,7 +110,7 @@ class Migration:
                 datetime.now(UTC).isoformat(timespec="seconds"),
                 judged.counts,
                 judged.excluded,
-                find_causes(desk.workspace.duck),
+                explain.find_causes(desk.workspace.duck),
                 forecast.digest(desk.workspace.duck),
                 estimate(
                     desk.source, desk.plan, sum(c.source for c in judged.counts.values()), time.monotonic() - started
@@ -175,7 +162,7 @@ class Migration:
                     glances = Glances(desk.mapping, desk.plan.knowledge.source)
                     self._settle(desk, snapshot, hands, stop, on_progress, only, glances)
                     known = self._gate(desk, snapshot, hands.lead, only, glances)
-                    note_proofs(desk.plan, desk.ledger)
+                    explain.note_proofs(desk.plan, desk.ledger)
                 return self._result(desk, only, started, known)
 
     def _open_ledger(self, desk: Desk) -> bool:
@@ -263,7 +250,7 @@ class Migration:
         run, sums = desk.ledger.run(), desk.ledger.sums(known)
         complete, matched = run.state == "complete", None
         if complete and run.forecast is not None:
-            load_rejected(desk.reader("target"), desk.workspace.duck)
+            explain.load_rejected(desk.reader("target"), desk.workspace.duck)
             own = forecast.digest(desk.workspace.duck)
             matched = forecast.matched(run.forecast, {s.name: s.counts for s in sums}, own)
         shown = tuple(s for s in sums if only is None or s.name in only)
@@ -306,15 +293,15 @@ class Migration:
         with target_only(self.places) as target:
             return read_status(Ledger(target))
 
-    def causes(self, entity: str | None = None) -> tuple[Cause, ...]:
+    def causes(self, entity: str | None = None) -> tuple[explain.Cause, ...]:
         """Why rows are quarantined, root first; of all entities or one."""
         with self._desk() as desk:
             _need(desk.ledger)
             needed(desk.plan, [entity] if entity else [])
-            found = analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
+            found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
             return tuple(c for c in found if entity in (None, c.entity))
 
-    def prove(self, on_progress: OnProgress = silent, entity: str | None = None) -> tuple[Cause, ...]:
+    def prove(self, on_progress: OnProgress = silent, entity: str | None = None) -> tuple[explain.Cause, ...]:
         """The causes (of one entity or all), each proof asked of the source anew; the ledger keeps the answers."""
         with self._desk(lock=True) as desk:
             _need(desk.ledger)
@@ -323,38 +310,45 @@ class Migration:
             stop, snapshot = Stop(), desk.snapshot()
             target, duck = desk.reader("target"), desk.workspace.duck
             source = desk.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
-            known = analyse(desk.plan, desk.ledger, target, duck)
+            known = explain.analyse(desk.plan, desk.ledger, target, duck)
             checks = Recheck(desk.plan, desk.ledger, lambda: desk.crew(snapshot, stop), target, stop)
             with interruptible(stop, "what was asked is not kept: `rowcall explain --prove` begins anew"):
-                asked = Prover(desk.plan, source, duck, checks, sorts(desk.ledger)).prove(known, on_progress, entity)
-            keep_proofs(desk.ledger, asked)
+                prover = explain.Prover(desk.plan, desk.ledger, source, duck, checks)
+                asked = prover.prove(known, on_progress, entity)
+            explain.keep_proofs(desk.ledger, asked)
             self._tell_moved(desk, snapshot, asked)
             return tuple(c for c in asked if entity in (None, c.entity))
 
-    def _tell_moved(self, desk: Desk, snapshot: SourceSnapshot, asked: Sequence[Cause]) -> None:
+    def _tell_moved(self, desk: Desk, snapshot: SourceSnapshot, asked: Sequence[explain.Cause]) -> None:
         """A proof may fail because the source is not what the run read."""
         if any(c.proof and c.proof.held is False for c in asked):
             read = desk.ledger.snapshots()[-1].visible
             if read != snapshot.visible:
                 self.notify("the source moved since the run: what does not hold may be its changes")
 
-    def explain(self, entity: str, key: str) -> Story:
+    def explain(self, entity: str, key: str) -> explain.Story:
         """One row's story: its path hop by hop, with the values seen, and its fate."""
         with self._desk() as desk:
             _need(desk.ledger)
             know = desk.plan.knowledge
-            return Teller(desk.mapping, know.source, know.content_types, desk.source, desk.ledger).tell(entity, key)
+            return explain.Teller(desk.mapping, know.source, know.content_types, desk.source, desk.ledger).tell(
+                entity, key
+            )
 
-    def report(self) -> Report:
-        """The failure analysis: figures that a query on the ledger yields, and no others."""
+    def report(self, *, show_values: bool = False) -> Report:
+        """The failure analysis: figures that a query on the ledger yields, and no others. Values of rows are masked in it, unless
+        they are to be shown."""
         with self._desk() as desk:
             _need(desk.ledger)
-            causes = analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
-            sums = desk.ledger.sums()
+            found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
+            causes = explain.with_samples(desk.ledger, found, show_values)
+            related, sums = explain.relations(desk.workspace.duck), desk.ledger.sums()
             matched = forecast.matched(
                 desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
             )
-            return build_report(desk.ledger, causes, desk.plan, matched)
+            return build_report(
+                desk.ledger, causes, desk.plan, matched, related, explain.drifts(desk.plan, desk.source)
+            )
 
 
 def _need(ledger: Ledger) -> None:

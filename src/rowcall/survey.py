@@ -20,6 +20,8 @@ from rowcall.schema import Schema, TableKey, Type
 from rowcall.sql import literal, qualified
 
 LEDGER_LINE_BYTES = 150  # a settlement line with its primary key
+ADMIN_LOG = "django_admin_log"  # django.contrib.admin.models.LogEntry
+ADMIN_LOG_COLUMNS = ("action_time", "object_id", "action_flag", "content_type_id", "user_id")
 WRITING_FACTOR = 3.0  # a run over its judging alone, as measured
 
 
@@ -38,8 +40,37 @@ def survey(
     machine = Machine(cpus(), Room(*read_room(source)), Room(*read_room(target)))
     return mapping, Knowledge(
         source_schema, target_schema, types, content, literals, machine, _occupied(target, mapping, ledger),
-        _keys(target, mapping, away),
+        _keys(target, mapping, away), _sequences(source, mapping), _admin_log(source, source_schema, mapping),
     )  # fmt: skip
+
+
+def _sequences(source: Session, mapping: Mapping) -> dict[tuple[str, str], int]:
+    """The last value that was given out for each column that paths look up, where a sequence of its own gives them out and may
+    be read."""
+    hops = {
+        (hop.table, hop.to_column) for e in mapping.entities for r in e.references for t in r.routes for hop in t.path
+    }
+    if not hops:
+        return {}
+    listed = ", ".join(
+        f"({literal(table)}, {literal(qualified(table))}, {literal(column)})" for table, column in sorted(hops)
+    )
+    rows = source.rows(
+        f"select h.name, h.col, s.last_value from (values {listed}) h (name, tbl, col) join pg_sequences s "
+        "on format('%I.%I', s.schemaname, s.sequencename) = pg_get_serial_sequence(h.tbl, h.col) where s.last_value is not null"
+    )
+    return {(table, column): last for table, column, last in rows}
+
+
+def _admin_log(source: Session, schema: Schema, mapping: Mapping) -> tuple[str, str] | None:
+    """Django's log and its content types as SQL, where they are there and may be read."""
+    types = mapping.content_types.table
+    log = schema.tables.get(f"{types.split('.', 1)[0]}.{ADMIN_LOG}")
+    if log is None or types not in schema.tables or not all(map(log.column, ADMIN_LOG_COLUMNS)):
+        return None
+    names = qualified(log.qualified), qualified(types)
+    allowed = " and ".join(f"has_table_privilege({literal(name)}, 'select')" for name in names)
+    return names if source.value(f"select {allowed}") else None
 
 
 def _keys(target: Session, mapping: Mapping, away: Sequence[TableKey]) -> tuple[TableKey, ...]:

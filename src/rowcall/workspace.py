@@ -31,10 +31,11 @@ create or replace macro uuid5(namespace, name) as uuid5_hex(uuid5_digest(namespa
 create type reason as enum ({", ".join(f"'{r.value}'" for r in Reason)});
 create or replace macro if_victim(code, x) as case when code = 'parent_quarantined' then x end::varchar;
 create or replace macro rejection(
-    place, code, col, reference, hop, seen, evidence, root_entity, root_key, parent_entity, parent_key
+    place, code, col, reference, hop, seen, evidence, detail, root_entity, root_key, parent_entity, parent_key
 ) as struct_pack(
     rank := enum_code(code::reason)::integer, place := place::integer, hop := hop::integer, code := code::varchar,
     "column" := col::varchar, reference := reference::varchar, "value" := seen::varchar, evidence := evidence::varchar,
+    detail := detail::varchar,
     root_entity := if_victim(code, root_entity), root_key := if_victim(code, root_key),
     parent_entity := if_victim(code, parent_entity), parent_key := if_victim(code, parent_key));
 create or replace macro other_rejections(rejections) as case when json_array_length(rejections) > 1 then

@@ -1,26 +1,32 @@
-from rowcall.explain.analysis import analyse, keep_proofs, note_proofs
+from rowcall.explain.analysis import Relations, analyse, keep_proofs, note_proofs, relations
 from rowcall.explain.causes import Cause, Group, Sample, create_rejected, find_causes, load_rejected
+from rowcall.explain.drift import Drift, drifts
 from rowcall.explain.proof import Proof
-from rowcall.explain.prove import Prover, sorts
+from rowcall.explain.prove import Prover
+from rowcall.explain.samples import with_samples
 from rowcall.explain.story import Fate, Link, Story, StoryHop
 from rowcall.explain.tell import Teller
 
 __all__ = [
     "Cause",
+    "Drift",
     "Fate",
     "Group",
     "Link",
     "Proof",
     "Prover",
+    "Relations",
     "Sample",
     "Story",
     "StoryHop",
     "Teller",
     "analyse",
     "create_rejected",
+    "drifts",
     "find_causes",
     "keep_proofs",
     "load_rejected",
     "note_proofs",
-    "sorts",
+    "relations",
+    "with_samples",
 ]

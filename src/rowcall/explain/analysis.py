@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import duckdb
 
-from rowcall.explain.causes import Cause, find_causes, load_rejected
+from rowcall.explain.causes import Cause, find_causes, load_rejected, query
 from rowcall.explain.proof import Proof
 from rowcall.explain.prove import sorts, write_proofs
 from rowcall.ledger import Ledger, ProofBook
@@ -33,3 +33,18 @@ def note_proofs(plan: Plan, ledger: Ledger) -> None:
 def keep_proofs(ledger: Ledger, causes: Sequence[Cause]) -> None:
     """What the proofs answered."""
     ProofBook(ledger.session).replace(c.proof.record(c.entity, c.code) for c in causes if c.proof)
+
+
+@dataclass(frozen=True)
+class Relations:
+    """`edges`: (entity, reference, parent entity or None) -> rows whose cause is there; `flows`: (root entity, root code,
+    entity, rows) of the victims."""
+
+    edges: Mapping[tuple[str, str, str | None], int]
+    flows: tuple[tuple[str, str, str, int], ...]
+
+
+def relations(duck: duckdb.DuckDBPyConnection) -> Relations:
+    """From the rows in `rejected`."""
+    edges = {(entity, reference, parent): n for entity, reference, parent, n in duck.execute(query("edges")).fetchall()}
+    return Relations(edges, tuple((e, c, to, n) for e, c, to, n in duck.execute(query("flows")).fetchall()))

@@ -68,16 +68,16 @@ class Prover:
     """`source` reads one snapshot; `duck` holds `rejected`, the first rejection of every quarantined row."""
 
     def __init__(
-        self, plan: Plan, source: Reader, duck: duckdb.DuckDBPyConnection, checks: Checks, known: Sorts
+        self, plan: Plan, ledger: Ledger, source: Reader, duck: duckdb.DuckDBPyConnection, checks: Checks
     ) -> None:
-        self.plan, self.source, self.duck, self.checks, self.known = plan, source, duck, checks, known
+        self.plan, self.ledger, self.source, self.duck, self.checks = plan, ledger, source, duck, checks
         self._judged_again = False
 
     def prove(
         self, causes: Sequence[Cause], on_progress: OnProgress = silent, entity: str | None = None
     ) -> tuple[Cause, ...]:
         """The causes with proofs that were asked just now; where only those of one entity are, the others stay as they are."""
-        proofs = write_proofs(self.plan, self.known)
+        proofs = write_proofs(self.plan, sorts(self.ledger))
         proven = []
         for cause in causes:
             if entity not in (None, cause.entity):

@@ -1,4 +1,4 @@
--- Queries of the explanations. The first five are for the target's Postgres, the others for DuckDB.
+-- Queries of the explanations. Those up to create_rejected are for the target's Postgres, the others for DuckDB.
 
 -- name: load_rejected
 -- The first rejection of every quarantined row; the value seen stays where it is.
@@ -36,6 +36,15 @@ select source_key from rowcall.settlements
 where entity = %s and left(source_key, greatest(length(%s) - 1, 1)) = left(%s, greatest(length(%s) - 1, 1))
 order by length(source_key), source_key limit 3;
 
+-- name: samples
+-- The first rejection of these rows, with what it saw.
+select e.name, q.source_key, coalesce(r.first ->> 'reference', r.first ->> 'column'), (r.first ->> 'hop')::integer,
+       r.first ->> 'value', r.first ->> 'evidence', r.first ->> 'detail'
+from unnest(%s::text[], %s::text[]) k (entity, key)
+join rowcall.entity e on e.name = k.entity
+join rowcall.quarantined_row q on q.entity = e.id and q.source_key = k.key
+cross join lateral (select q.rejections -> 0 as first) r;
+
 -- name: create_rejected
 create or replace table rejected (
     entity varchar, key varchar, code varchar, "column" varchar, reference varchar, hop integer, evidence varchar,
@@ -45,7 +54,7 @@ create or replace table rejected (
 
 -- name: causes
 select entity, code, count(*), count(distinct (coalesce(root_entity, entity), coalesce(root_key, key))),
-       count(*) filter (where coalesce(disposition, 'open') = 'open'), min(key, 3)
+       count(*) filter (where coalesce(disposition, 'open') = 'open'), min(key, 5)
 from rejected group by entity, code;
 
 -- name: groups
@@ -118,3 +127,14 @@ select c.entity, c.code, count(*)
 from (select row, min(cause) as cause from waits group by row having min(cause) = max(cause)) one
 join cause c on c.id = one.cause
 group by c.entity, c.code;
+
+-- name: edges
+-- Rows whose cause is at a reference, by the parent that keeps them back where one does.
+select entity, reference, parent_entity, count(*) from rejected where reference is not null group by all;
+
+-- name: flows
+-- Victims by their root's cause.
+select r.root_entity, coalesce(p.code, 'repaired'), r.entity, count(*)
+from rejected r left join rejected p on p.entity = r.root_entity and p.key = r.root_key
+where (r.root_entity, r.root_key) <> (r.entity, r.key)
+group by all order by count(*) desc, 1, 2, 3;

@@ -12,9 +12,11 @@ from typing import Any, Generic, TypeVar
 import duckdb
 
 from rowcall.errors import Interrupted
+from rowcall.loading import load
 from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
 from rowcall.move.worker import Worker
+from rowcall.plan.evidence import DELETIONS, deletions_sql
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
@@ -121,6 +123,7 @@ class Tables:
     def __init__(self, plan: Plan, worker: Worker) -> None:
         self.plan, self.worker = plan, worker
         self.digests: dict[str, str] = {}
+        self._deletions = False
 
     def load_hops(self, step: Step) -> None:
         for judge in step.judges:
@@ -147,10 +150,22 @@ class Tables:
         return self.digests[table]
 
     def build_routes(self, step: Step) -> None:
+        self._load_deletions()
         for judge in step.judges:
             for statement in judge.prepare:
                 self.worker.duck.execute(statement)
         look_up(self.worker.duck)
+
+    def _load_deletions(self) -> None:
+        """What the admin log knows of rows that are gone: once for all."""
+        sql = deletions_sql(self.plan.knowledge)
+        if sql is None or self._deletions:
+            return
+        self.worker.duck.execute(
+            f"create or replace table {DELETIONS} (place varchar, id varchar, deleted_at varchar, actor varchar)"
+        )
+        load(self.worker.duck, DELETIONS, self.worker.reader.batches(sql))
+        self._deletions = True
 
 
 def look_up(duck: duckdb.DuckDBPyConnection) -> None:

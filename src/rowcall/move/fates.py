@@ -1,4 +1,5 @@
-"""Fate tables in the workspace: for each row of a parent entity, what became of it and under which uuid."""
+"""Fate tables in the workspace: for each row of a parent entity, what became of it and under which uuid. Of an excluded row
+`root_key` is the rule that excluded it."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def load_from_ledger(duck: duckdb.DuckDBPyConnection, judge: Judge, entity_id: i
         fate_table(judge.entity.name),
         target.batches(
             f"""select s.source_key::{kind} as k, s.outcome::text as outcome, uuid_send(s.target_id) as uid,
-                       q.root_entity, q.root_key
+                       q.root_entity, coalesce(q.root_key, s.cause) as root_key
                 from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
                 where s.entity = {entity_id}"""
         ),

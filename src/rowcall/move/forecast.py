@@ -155,7 +155,7 @@ def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rej
             select k, case when excluded is not null then 'excluded' when findings is not null then 'quarantined'
                            else 'migrated' end, uid,
                    case when {victim} then findings[1].root_entity when findings is not null then {own} end,
-                   case when {victim} then findings[1].root_key when findings is not null then k::varchar end
+                   case when {victim} then findings[1].root_key when findings is not null then k::varchar else excluded end
             from more"""
         )
         duck.unregister("more")

@@ -124,7 +124,7 @@ class Prejudge:
         self.duck.execute(
             f"""insert into {fate_table(judge.entity.name)}
             select k::{judge.key.kind}, case state when 'sound' then 'migrated' when 'bad' then 'quarantined' else state end,
-                   {uid}, case state when 'bad' then root_entity end, case state when 'bad' then root_key end
+                   {uid}, case state when 'bad' then root_entity end, case when state <> 'sound' then root_key end
             from pre where entity = {literal(judge.entity.name)}"""
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from rowcall.move import encode
 from rowcall.move.encode import Column
 from rowcall.move.ids import uuid5s
+from rowcall.plan.json_fault import json_fault
 from rowcall.plan.judge import Judge, asked_name, out_name
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
@@ -41,7 +43,7 @@ REJECTED = pa.schema(
 _FINDINGS = pa.list_(
     pa.struct(
         [(name, pa.int32()) for name in ("rank", "place", "hop")]
-        + [(name, pa.string()) for name in ("code", "column", "reference", "value", "evidence")]
+        + [(name, pa.string()) for name in ("code", "column", "reference", "value", "evidence", "detail")]
         + [(name, pa.string()) for name in ("root_entity", "root_key", "parent_entity", "parent_key")]
     )
 )
@@ -52,7 +54,7 @@ select k::varchar as key, f.code, f."column", f.reference, f.hop, f.evidence,
        case when victim then f.root_key else k::varchar end as root_key, f.parent_entity, f.parent_key,
        to_json(list_transform(findings, lambda x: struct_pack(code := x.code, "column" := x."column",
            reference := x.reference, hop := x.hop, "value" := x."value", evidence := x.evidence,
-           parent_entity := x.parent_entity, parent_key := x.parent_key)))::varchar as rejections
+           detail := x.detail, parent_entity := x.parent_entity, parent_key := x.parent_key)))::varchar as rejections
 from (select k, findings, findings[1] as f, is_victim(findings) as victim from n where findings is not null)"""
 
 
@@ -246,7 +248,7 @@ def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, a
     return Verdicts(judge, judged, _judged(_REJECTED_SQL.format(own=own), judged, duck).cast(REJECTED))
 
 
-_ANSWERS = pa.schema([("k", pa.string()), ("code", pa.string()), ("evidence", pa.string()), ("bytes", pa.binary())])
+_ANSWERS = pa.schema([*((name, pa.string()) for name in ("k", "code", "evidence", "detail")), ("bytes", pa.binary())])
 
 
 def _asked(question: Ask, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Any:
@@ -254,17 +256,29 @@ def _asked(question: Ask, batch: Any, duck: duckdb.DuckDBPyConnection, asker: As
     suspects = _judged(f"select n.k as k, {question.value} as v from n where {question.suspect}", batch, duck)
     texts = pc.unique(suspects["v"]).to_pylist()
     answers = dict(zip(texts, asker(question.type, texts, question.json), strict=True)) if texts else {}
+    if question.json:
+        answers = {text: _located(text, answer) for text, answer in answers.items()}
     found = [answers[text] for text in suspects["v"].to_pylist()]
     table = pa.Table.from_arrays(
         [
             suspects["k"],
             pa.array([a.code.value if a.code else None for a in found], pa.string()),
             pa.array([a.evidence for a in found], pa.string()),
+            pa.array([a.detail for a in found], pa.string()),
             pa.array([a.data for a in found], pa.binary()),
         ],
         names=_ANSWERS.names,
     )
     return table
+
+
+def _located(text: str, answer: Answered) -> Answered:
+    """What the target refused as JSON, with the kind of the fault as evidence and its place as detail."""
+    if answer.code is None:
+        return answer
+    kind, place = json_fault(text)
+    at = f"at character {place:,}" if place else ""
+    return replace(answer, evidence=kind, detail=", ".join(filter(None, (at, f"SQLSTATE {answer.evidence}"))))
 
 
 def settlement_rows(entity: int, chunk: int, verdicts: Verdicts) -> list[memoryview]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rowcall.plan.values import Literals
 from rowcall.plan.workers import Machine
@@ -23,3 +23,9 @@ class Knowledge:
     machine: Machine
     occupied: frozenset[str] = frozenset()  # entities whose target already holds rows that are not of this run
     keys: tuple[TableKey, ...] = ()  # indexes, keys and foreign keys of the target tables; those that are away, too
+    sequences: MappingOf[tuple[str, str], int] = field(
+        default_factory=dict
+    )  # (table, column) -> the last value given out
+    admin_log: tuple[str, str] | None = (
+        None  # Django's log of its admin pages and its content types, where they can be read
+    )

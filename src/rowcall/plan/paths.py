@@ -2,8 +2,9 @@
 
 A path's tables are built back to front. The last holds the parents with their fate, each one before it the rows of a hop's
 table with what the rest of the path yields; so a chunk's row needs one hash join, whatever the number of hops. Every answer
-has the same fields (`FIELDS`): `code` is NULL where the parent is found and migrated, and `candidate` tells what the way
-names (NULL where it names nothing), by which several ways are compared.
+has the same fields (`FIELDS`): `code` is NULL where the parent is found and migrated, `candidate` tells what the way names
+(NULL where it names nothing), by which several ways are compared, and `note` what refines the code (see plan.evidence): where a
+value was looked up in vain, the rule that excludes the parent, the members of a cycle, the candidates.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rowcall.mapping.model import Hop, Mapping, Reference, Route
+from rowcall.plan.evidence import place_of
 from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as, same
+from rowcall.rows import Reason
 from rowcall.schema import Schema, Table
 from rowcall.sql import ident, label, literal, qualified
 
-FIELDS = ("parent_entity", "parent", "uid", "code", "hop", "seen", "candidate", "root_entity", "root_key")
+FIELDS = ("parent_entity", "parent", "uid", "code", "hop", "seen", "candidate", "root_entity", "root_key", "note")
+STUCK, LONGEST = 10_000, 20  # rows whose cycle is told, and its stations
+# Of several rows that name no parent the first in the order of codes tells why.
+_RANK = f"""case when candidate is not null then -1 else list_position([{", ".join(literal(r.value) for r in Reason)}], code) end"""
 NOTHING = (
     dict.fromkeys(FIELDS, "null")
     | {"uid": "null::blob", "hop": "null::integer"}
     | dict.fromkeys(
-        ("parent_entity", "parent", "code", "seen", "candidate", "root_entity", "root_key"), "null::varchar"
+        ("parent_entity", "parent", "code", "seen", "candidate", "root_entity", "root_key", "note"), "null::varchar"
     )
 )
 
@@ -113,7 +119,11 @@ class RouteCompiler:
             "hop": f"case when {empty} or {missed} then {number} else {joined}.hop end",
             "seen": f"case when {empty} or {missed} then {value}::varchar else {joined}.seen end",
             "candidate": f"case when {empty} then null when {missed} then {named} else {joined}.candidate end",
+            "note": f"case when {empty} then null when {missed} then {self._place(hop)} else {joined}.note end",
         }
+
+    def _place(self, hop: Hop) -> str:
+        return "null" if self._backward(hop) else literal(place_of(hop.table, hop.to_column))
 
     def _land(self, number: int, hop: Hop) -> str:
         """The table that answers for a value which hop `number` looks up; its name."""
@@ -144,15 +154,20 @@ class RouteCompiler:
             "hop": f"case when named is not null then {number} else s.hop end",
             "seen": "coalesce(named, s.seen)",
             "candidate": "coalesce(named, s.candidate)",
+            "note": "coalesce(counted, s.note)",
         }
         return f"""
 with landed as materialized ({rows}), met as (
     select v, min(candidate) <> max(candidate) as disagree,
-           arg_min(struct_pack({packed}), case when candidate is null then 1 else 0 end) as s
+           arg_min(struct_pack({packed}), {_RANK}) as s
     from landed group by v
+), counted as (
+    select v, candidate, count(*) as n
+    from landed where candidate is not null and v in (select v from met where disagree) group by v, candidate
 ), several as (
-    select v, string_agg(distinct candidate, ', ' order by candidate) as named
-    from landed where v in (select v from met where disagree) group by v
+    select v, string_agg(candidate, ', ' order by candidate) as named,
+           string_agg(candidate || ' (' || n || case n when 1 then ' row)' else ' rows)' end, ', ' order by candidate) as counted
+    from counted group by v
 )
 select v, {_list(picked)} from met left join several using (v)"""
 
@@ -169,8 +184,14 @@ select v, {_list(picked)} from met left join several using (v)"""
             "hop": str(number),
             "seen": f"t.{up}::varchar",
             "candidate": f"case when {empty} then null else '?{number}:' || t.{up}::varchar end",
+            "note": f"case when {empty} then null else {self._place(hop)} end",
         }
-        cyclic = NOTHING | {"code": "'cyclic_path'", "hop": str(number), "seen": f"t.{own}::varchar"}
+        cyclic = NOTHING | {
+            "code": "'cyclic_path'",
+            "hop": str(number),
+            "seen": f"t.{own}::varchar",
+            "note": "m.members",
+        }
         fields = {f: f"case when r.v is null then {cyclic[f]} else r.{f} end" for f in FIELDS}
         self.statements.append(
             f"""create or replace table {name} as
@@ -184,8 +205,9 @@ with recursive ended as (
     union all
     select t.{own}, {", ".join("r." + f for f in FIELDS)} from reached r join {source} t on t.{up} = r.v
     where not t.{until} and not ({empty})
-)
-select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v = t.{own}"""
+), {_members(source, own, up)}
+select t.{own} as v, {_list(fields)}
+from {source} t left join reached r on r.v = t.{own} left join members m on m.v = t.{own}"""
         )
         return name
 
@@ -214,6 +236,7 @@ select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v 
             "candidate": f"{alias}.k::varchar",
             "root_entity": f"{alias}.root_entity",
             "root_key": f"{alias}.root_key",
+            "note": f"case {alias}.outcome when 'excluded' then {alias}.root_key end",  # the rule: see move.fates
         }
 
     @property
@@ -256,6 +279,29 @@ select t.{own} as v, {_list(fields)} from {source} t left join reached r on r.v 
         return ", ".join(map(literal, self.reference.sentinels))
 
 
+def _members(source: str, own: str, up: str) -> str:
+    """CTEs up to `members` (v, members): of a row that no end is reached from, the way until it comes back to itself. Told of
+    the first STUCK rows, and no further than LONGEST stations: for people."""
+    return f"""stuck as (
+    select {own} as v, {up} as up from {source} where {own} not in (select v from reached) order by 1 limit {STUCK}
+), walked as (
+    select v, up as here, [v] as way from stuck
+    union all
+    select w.v, s.up, list_append(w.way, w.here) from walked w join stuck s on s.v = w.here
+    where not list_contains(w.way, w.here) and len(w.way) < {LONGEST}
+), members as (
+    select v, array_to_string(arg_max(list_append(way, here), len(way)), ' -> ')
+              || case when max(len(way)) < {LONGEST} then '' else ' -> ...' end as members
+    from walked group by v
+)"""
+
+
+def _ways(answers: Sequence[tuple[str, dict[str, str]]]) -> str:
+    """What each of several routes names."""
+    told = ", ".join(f"({f['candidate']}) || ' (path {n})'" for n, (_, f) in enumerate(answers, 1))
+    return f"array_to_string(list_filter([{told}], lambda c: c is not null), ', ')"
+
+
 def _list(fields: dict[str, str]) -> str:
     return ", ".join(f"{fields[name]} as {name}" for name in FIELDS)
 
@@ -272,5 +318,6 @@ def combine(answers: Sequence[tuple[str, dict[str, str]]]) -> Iterator[tuple[str
             "code": "'ambiguous_reference'",
             "hop": "1",
             "seen": f"list_aggregate(list_sort(list_distinct({candidates})), 'string_agg', ', ')",
+            "note": _ways(answers),
         }.get(name)
         yield name, f"case when {disagree} then {override} else {value} end" if override else value

@@ -9,8 +9,9 @@ from typing import Any
 from rowcall.errors import UsageError
 from rowcall.mapping.model import Entity, Mapping
 from rowcall.plan.bulk import Load, loads
+from rowcall.plan.compile import compile_entity
 from rowcall.plan.graph import order, parents
-from rowcall.plan.judge import Judge, compile_entity
+from rowcall.plan.judge import Judge
 from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.paths import HopTable
 from rowcall.plan.step import Step
@@ -38,6 +39,8 @@ class Plan:
     def source_tables(self) -> tuple[str, ...]:
         """Every source table that the run reads."""
         content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
+        if self.knowledge.admin_log:
+            content = {name.replace('"', "") for name in self.knowledge.admin_log}
         return tuple(sorted({e.source for e in self.mapping.entities} | set(self.hop_tables) | content))
 
     @property

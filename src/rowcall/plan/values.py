@@ -35,6 +35,7 @@ class Finding:
     hop: str = "null"
     value: str = "null"
     evidence: str = "null"
+    detail: str = "null"
     root: tuple[str, str] | None = None  # (entity, key) of the root, for victims
     parent: tuple[str, str] | None = None
 
@@ -197,6 +198,7 @@ def _converted(read: tuple[str, str], number: int, name: str, rule: ColumnRule, 
     suspect = f"{batch} is not null and not coalesce({conversion(batch, name, wanted).accepts}, false)"
     ask = Ask(asked, batch, suspect, wanted, json=wanted.name in ("json", "jsonb"))
     finding = _finding(target, value, f"when j.{asked}_code is not null then j.{asked}_code", f"j.{asked}_evidence")
+    finding = replace(finding, detail=f"j.{asked}_detail") if finding else None
     fast = how.value if ask.json else f"case when j.{asked}_k is null then {how.value} end"  # JSON keeps its text
     return Filled(Output(rule.column, fast, how.encoder, f"j.{asked}_bytes"), read, finding, ask)
 

@@ -24,6 +24,7 @@ class Answered:
     code: Reason | None
     evidence: str | None = None
     data: bytes | None = None
+    detail: str | None = None
 
 
 def ask(session: Session, type_: Type, texts: Sequence[str], *, json: bool) -> list[Answered]:

@@ -6,13 +6,16 @@ to 1, times ISO 8601 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from rowcall.explain.analysis import Relations
 from rowcall.explain.causes import Cause
+from rowcall.explain.drift import Drift
 from rowcall.ledger.book import EntitySums, Ledger, SnapshotRecord
+from rowcall.ledger.status import read_status
 from rowcall.plan.plan import Plan
 from rowcall.rows import Counts
 
@@ -136,6 +139,7 @@ class Report:
     edges: tuple[Edge, ...] = ()
     flows: tuple[Flow, ...] = ()
     progress: Progress | None = None
+    drifts: tuple[Drift, ...] = ()
 
     @property
     def attributions(self) -> tuple[Share, ...]:
@@ -204,6 +208,7 @@ class Report:
             "edges": [asdict(edge) for edge in self.edges],
             "flows": [asdict(flow) for flow in self.flows],
             "progress": asdict(self.progress) if self.progress else None,
+            "content_types": [asdict(drift) for drift in self.drifts],
             "attributions": [asdict(share) for share in self.attributions],
             "impacts": [
                 {"name": i.name, **asdict(i.counts), "open": i.open, "entities": list(i.entities)} for i in self.impacts
@@ -214,7 +219,14 @@ class Report:
         }
 
 
-def build_report(ledger: Ledger, causes: Sequence[Cause], plan: Plan, matched: bool | None) -> Report:
+def build_report(
+    ledger: Ledger,
+    causes: Sequence[Cause],
+    plan: Plan,
+    matched: bool | None,
+    related: Relations,
+    drifts: Sequence[Drift],
+) -> Report:
     """Reads a run's sums from the ledger; a run that is not over yields a report, too. `matched`: whether the forecast
     held (None: none was made); it counts once the run is complete."""
     run, snapshots = ledger.run(), tuple(ledger.snapshots())
@@ -238,7 +250,28 @@ def build_report(ledger: Ledger, causes: Sequence[Cause], plan: Plan, matched: b
         tuple(ledger.nulled()),
         snapshots,
         {e.name: columns for e in plan.mapping.entities if (columns := plan.unread_columns(e))},
+        tuple(_edges(plan, related)),
+        tuple(Flow(*flow) for flow in related.flows),
+        None if run.state == "complete" else _progress(ledger),
+        tuple(drifts),
     )
+
+
+def _edges(plan: Plan, related: Relations) -> Iterator[Edge]:
+    """Every way of every reference. Rows that no parent keeps back count on the reference's first way."""
+    counted = dict(related.edges)
+    for entity in (judge.entity for step in plan.steps for judge in step.judges):
+        for reference in entity.references:
+            for place, route in enumerate(reference.routes):
+                rows = counted.pop((entity.name, reference.column, route.to), 0)
+                rows += counted.pop((entity.name, reference.column, None), 0) if place == 0 else 0
+                path = ", ".join(map(str, route.path))
+                yield Edge(entity.name, reference.column, route.to, path, rows, route.content_type)
+
+
+def _progress(ledger: Ledger) -> Progress:
+    status = read_status(ledger)
+    return Progress(status.rows, status.expected, status.rows_per_second, status.eta)
 
 
 def entity_line(sums: EntitySums) -> EntityLine:

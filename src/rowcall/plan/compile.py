@@ -1,0 +1,353 @@
+"""Compiles an entity's mapping into its judge."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
+from rowcall.plan.evidence import Evidence
+from rowcall.plan.ids import digest_sql
+from rowcall.plan.judge import GroupReference, Judge, Read, asked_name, duplicates_table, out_name
+from rowcall.plan.keys import entity_key, kind, need_column, read_as
+from rowcall.plan.knowledge import Knowledge
+from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
+from rowcall.plan.uniques import judged_uniques
+from rowcall.plan.values import Ask, Filled, Finding, Output, fill, of_one_width
+from rowcall.rows import Reason
+from rowcall.schema import Type, Unique
+from rowcall.sql import ident, label, literal
+
+# Columns of a table of answers.
+ANSWER = {
+    "k": "varchar",
+    "code": "varchar",
+    "evidence": "varchar",
+    "detail": "varchar",
+    "bytes": "blob",
+}
+PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL where the target allows it
+
+
+def compile_entity(
+    entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str]
+) -> tuple[Judge, dict[str, HopTable]]:
+    """Compiles one entity. `group` holds the entities of its cyclic group (empty where it is in none)."""
+    compiler = _Compiler(entity, mapping, know, group)
+    return compiler.compile(), compiler.hops
+
+
+class _Compiler:
+    def __init__(self, entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str]) -> None:
+        self.entity, self.mapping, self.know, self.group = entity, mapping, know, group
+        self.hops: dict[str, HopTable] = {}
+        self.table = know.source.tables[entity.source]
+        self.target = know.target.tables[entity.target]
+        self.key = entity_key(entity, know.source)
+        self.reads: dict[str, Read] = {"k": Read("k", self.key.sql)}
+        self.joins: list[str] = []
+        self.evidence_joins: list[str] = []  # of the closer query, which tells what refines a code
+        self.inner: dict[str, str] = {}  # alias -> SQL over n and its joins, for the references
+        self.findings: list[Finding] = []
+        self.outputs: list[Output] = []
+        self.asks: list[Ask] = []
+        self.prepare: list[str] = []
+        self.conceded: list[str] = []
+        self.group_references: list[GroupReference] = []
+
+    def compile(self) -> Judge:
+        for number, reference in enumerate(self.entity.references):
+            self._reference(number, reference)
+        self._cutoff()
+        self.outputs.insert(0, Output(self.entity.id_column, digest_sql(self.mapping.namespace, self.entity), "raw"))
+        for number, rule in enumerate(self.entity.columns):
+            self._column(number, rule)
+        # Values of one width lie side by side in a row of COPY, where they are laid out together (move.encode).
+        self.outputs.sort(key=lambda output: not of_one_width(need_column(self.target, output.column)))
+        self._uniqueness()
+        self._rules()
+        self.findings.append(
+            Finding("case when j.failed is not null then 'expression_failed' end", evidence="j.failed")
+        )
+        rejected = f"j.excluded is null and {self._any()} is not null"
+        return Judge(
+            self.entity,
+            self.key,
+            tuple(self.reads.values()) + self._where_reads(),
+            tuple(self.outputs),
+            tuple(self.asks),
+            tuple(self.prepare),
+            tuple(self.hops),
+            tuple(dict.fromkeys(route.to for r in self.entity.references for route in r.routes)),
+            self._uniques(),
+            tuple(self.group_references),
+            self._sql(f"case when {rejected} then {self._rejections()} end"),
+            self._quick_sql(),
+            self._passing(),
+        )
+
+    # -- references -------------------------------------------------------------------------------------------------
+
+    def _reference(self, number: int, reference: Reference) -> None:
+        routes = [self._route(number, place, reference, route) for place, route in enumerate(reference.routes)]
+        name = f"r{number}"
+        if reference.type_column is not None:
+            fields = self._polymorphic(reference, routes)
+        elif len(routes) == 1:
+            fields = routes[0]
+        else:
+            fields = dict(combine([("", r) for r in routes])) | {PLAIN: " and ".join(r[PLAIN] for r in routes)}
+        for field in (*FIELDS, PLAIN):
+            self.inner[f"{name}_{field}"] = fields[field]
+        self._reference_finding(name, reference)
+
+    def _route(self, number: int, place: int, reference: Reference, route: Route) -> dict[str, str]:
+        compiler = RouteCompiler(
+            f"route {self.entity.name}.{reference.column} {place}",
+            route, reference, self.mapping, self.know.source, self.hops,
+        )  # fmt: skip
+        start = self._start(compiler.start_column)
+        answer = compiler.answer(start, self.table, f"r{number}_{place}")
+        self.prepare += compiler.statements
+        self.joins += answer.joins
+        own = route.path[0].column if route.path[0].climb else compiler.start_column
+        return answer.fields | {PLAIN: f"{self._start(own).sql} is null"}
+
+    def _start(self, column: str) -> Start:
+        found = need_column(self.table, column)
+        alias = label(f"p {column}")
+        self.reads[alias] = Read(alias, read_as(found))
+        return Start(f"n.{ident(alias)}", kind(found))
+
+    def _polymorphic(self, reference: Reference, routes: list[dict[str, str]]) -> dict[str, str]:
+        """The row's content type picks the route."""
+        type_ = self._start(reference.type_column or "").sql
+        ids: dict[str, list[int]] = {}
+        for number, type_name in self.know.content_types.items():
+            ids.setdefault(type_name, []).append(number)
+        branches = []
+        for route, fields in zip(reference.routes, routes, strict=True):
+            numbers = ", ".join(map(str, ids.get(route.content_type or "", []))) or "null"
+            branches.append((f"{type_}::varchar in ({_quoted(numbers)})", fields))
+        unknown = {
+            "code": f"case when {type_} is null then 'null_reference' else 'unknown_type' end",
+            "hop": "1",
+            "seen": f"{type_}::varchar",
+            "note": self._unmapped(type_),
+            PLAIN: f"{type_} is null",
+        }
+        return {
+            field: f"case {' '.join(f'when {when} then {fields[field]}' for when, fields in branches)} "
+            f"else {unknown.get(field, 'null')} end"
+            for field in (*FIELDS, PLAIN)
+        }
+
+    def _unmapped(self, type_: str) -> str:
+        known = " ".join(
+            f"when {literal(str(n))} then {literal('not_mapped ' + name)}"
+            for n, name in self.know.content_types.items()
+        )
+        return f"case when {type_} is null then null else case {type_}::varchar {known} else 'no_such_type' end end"
+
+    def _reference_finding(self, name: str, reference: Reference) -> None:
+        """The rejection of a reference that leads nowhere, unless the mapping lets it be NULL."""
+        target = need_column(self.target, reference.column)
+        code, allowed = f"j.{name}_code", sorted(r.value for r in reference.missing)
+        conceded = f"{code} in ({', '.join(map(literal, allowed))})" if allowed else "false"
+        plain_null = (
+            f"({code} = 'null_reference' and j.{name}_hop = 1 and j.{name}_{PLAIN})" if not target.not_null else "false"
+        )
+        fine = " or ".join(part for part in (conceded, plain_null) if part != "false")
+        created = "j.cutoff_value" if self.entity.cutoff else None
+        evidence = Evidence(name, self.know, created)
+        self.evidence_joins += evidence.joins
+        self.findings.append(
+            Finding(
+                f"case when {fine} then null else {code} end" if fine else code,
+                target.name,
+                reference.column,
+                f"j.{name}_hop",
+                f"j.{name}_seen",
+                evidence.evidence,
+                evidence.detail,
+                root=(f"j.{name}_root_entity", f"j.{name}_root_key"),
+                parent=(f"j.{name}_parent_entity", f"j.{name}_parent"),
+            )
+        )
+        self.outputs.append(Output(reference.column, f"case when {code} is null then j.{name}_uid end", "raw"))
+        if allowed:
+            fields = (
+                f'"column" := {literal(reference.column)}, code := {code}, hop := j.{name}_hop, value := j.{name}_seen'
+            )
+            self.conceded.append(f"case when {conceded} and not {plain_null} then struct_pack({fields}) end")
+        if any(route.to in self.group for route in reference.routes):
+            self.group_references.append(
+                GroupReference(
+                    name,
+                    Reason.PARENT_QUARANTINED not in reference.missing,
+                    Reason.PARENT_EXCLUDED not in reference.missing,
+                )
+            )
+
+    # -- values -----------------------------------------------------------------------------------------------------
+
+    def _column(self, number: int, rule: ColumnRule) -> None:
+        target = need_column(self.target, rule.column)
+        source: Type | None = None
+        if rule.source is not None:
+            source = need_column(self.table, rule.source).type
+        elif rule.sql is not None:
+            source = self.know.types[(self.table.qualified, rule.sql)]
+        filled = fill(number, rule, target, source, self.know.content_types, self.know.literals)
+        self._add(filled, f"columns.{rule.column}")
+
+    def _add(self, filled: Filled, label: str) -> None:
+        self.outputs.append(filled.output)
+        if filled.read:
+            alias, sql = filled.read
+            self.reads[alias] = Read(alias, sql, filled.fallible, label, filled.read_type)
+        if filled.ask:
+            self.asks.append(filled.ask)
+        if filled.finding:
+            finding = filled.finding
+            code = f"case when j.failed is null then {finding.code} end" if filled.fallible else finding.code
+            self.findings.append(replace(finding, code=code))
+
+    def _uniqueness(self) -> None:
+        if self._uniques():
+            self.joins.append(f"left join {duplicates_table(self.entity.name)} d on d.k = n.k")
+            self.inner["duplicate"] = "d.columns"
+            code = "case when j.duplicate is not null then 'duplicate_key' end"
+            self.findings.append(Finding(code, None, value="null", evidence="j.duplicate"))
+
+    def _uniques(self) -> tuple[Unique, ...]:
+        return judged_uniques(self.entity, self.mapping, self.know, frozenset(output.column for output in self.outputs))
+
+    # -- rules ------------------------------------------------------------------------------------------------------
+
+    def _cutoff(self) -> None:
+        if (cutoff := self.entity.cutoff) is None:
+            return
+        condition = f"({ident(cutoff.column)} > {literal(cutoff.at)}::timestamptz) is true"
+        self.reads["cutoff"] = Read("cutoff", f"({condition})")
+        self.reads["cutoff_value"] = Read("cutoff_value", f"{ident(cutoff.column)}::text")
+        code = "case when j.cutoff then 'after_cutoff' end"
+        self.findings.append(Finding(code, cutoff.column, value="j.cutoff_value"))
+
+    def _rules(self) -> None:
+        for number, rule in enumerate(self.entity.rules):
+            alias = f"rule{number}"
+            self.reads[alias] = Read(alias, f"(({rule.condition}\n) is true)", True, f"rules.{rule.name}")
+            code = f"case when j.failed is null and not j.{alias} then 'rule_failed' end"
+            self.findings.append(Finding(code, None, evidence=literal(rule.name)))
+
+    def _where_reads(self) -> tuple[Read, ...]:
+        return tuple(
+            Read(f"where{number}", f"(({rule.condition}\n) is true)", True, f"where.{rule.name}")
+            for number, rule in enumerate(self.entity.where)
+        )
+
+    # -- the query --------------------------------------------------------------------------------------------------
+
+    def _passing(self) -> dict[str, str]:
+        aliases = {f"j.{alias}": alias for alias in self.reads}
+        return {out_name(o.column): aliases[o.sql] for o in self.outputs if o.sql in aliases}
+
+    def _quick_sql(self) -> str:
+        suspect = " or ".join(f"coalesce({question.suspect}, false)" for question in self.asks) or "false"
+        passing = self._passing()
+        computed = {out_name(o.column): o for o in self.outputs if out_name(o.column) not in passing}
+        # A conversion may fail on what was not accepted.
+        columns = {name: f"case when j.sound then {o.sql} end" if o.asked else o.sql for name, o in computed.items()}
+        if self.entity.where:
+            columns["excluded"] = self._excluded()
+        if self.conceded:
+            columns["conceded"] = self._conceded()
+        columns |= {name: f"j.{name}" for name in self._group_columns()}
+        listed = "".join(f",\n  {sql} as {ident(name)}" for name, sql in columns.items())
+        sound = f"not j.suspect and (({self._excluded()}) is not null or {self._any(codes=True)} is null)"
+        inner = self.inner | self._no_answers() | {"suspect": suspect}
+        used = {name: sql for name, sql in inner.items() if re.search(rf"\bj\.{name}\b", sound + listed)}
+        alias = "".join(f",\n    {sql} as {ident(name)}" for name, sql in used.items())
+        joins = "\n  ".join(self.joins)
+        return f"""with first as (
+  select n.*{alias}
+  from n
+  {joins}
+), looked as (
+  select j.*, {sound} as sound
+  from first j
+)
+select j.row as row, j.sound as sound{listed}
+from looked j"""
+
+    def _sql(self, findings: str) -> str:
+        codes = ",\n    ".join(f"({f.code}) as f{i}" for i, f in enumerate(self.findings)) or "null as f0"
+        inner = "".join(f",\n    {sql} as {ident(name)}" for name, sql in (self.inner | self._answers()).items())
+        asks = [f"left join {ident('ask ' + a.alias)} {a.alias} on {a.alias}.k = n.k" for a in self.asks]
+        joins = "\n  ".join([*self.joins, *asks])
+        outputs = "".join(f",\n  {o.sql} as {ident(out_name(o.column))}" for o in self.outputs)
+        asked = "".join(f",\n  {o.asked} as {ident(asked_name(o.column))}" for o in self.outputs if o.asked)
+        groups = "".join(f",\n  j.{name} as {name}" for name in self._group_columns())
+        evidence = "\n  ".join(self.evidence_joins)
+        return f"""with j as (
+  select n.*{inner}
+  from n
+  {joins}
+), judged as (
+  select j.*, {self._excluded()} as excluded,
+    {codes}
+  from j
+)
+select j.k as k, j.excluded as excluded,
+  {findings} as findings,
+  {self._conceded()} as conceded{outputs}{asked}{groups}
+from judged j
+  {evidence}"""
+
+    def _group_columns(self) -> list[str]:
+        return [f"{g.name}_{part}" for g in self.group_references for part in ("parent_entity", "parent")]
+
+    def _answers(self) -> dict[str, str]:
+        return {f"{a.alias}_{part}": f"{a.alias}.{part}" for a in self.asks for part in ANSWER}
+
+    def _no_answers(self) -> dict[str, str]:
+        return {f"{a.alias}_{part}": f"null::{type_}" for a in self.asks for part, type_ in ANSWER.items()}
+
+    def _excluded(self) -> str:
+        branches = " ".join(
+            f"when j.where{i} is not true then {literal(rule.name)}" for i, rule in enumerate(self.entity.where)
+        )
+        # Where a condition itself fails the row is neither in nor out; any other failure does not matter to it.
+        failed = "contains(', ' || j.failed, ', where.')"
+        return f"case when {failed} then null {branches} end" if branches else "null::varchar"
+
+    def _any(self, *, codes: bool = False) -> str:
+        """The first code of a row; `codes`: from the codes themselves, not from their columns."""
+        found = [f.code if codes else f"j.f{i}" for i, f in enumerate(self.findings)]
+        return f"coalesce({', '.join(found)})" if found else "null"
+
+    def _rejections(self) -> str:
+        structs = ",\n    ".join(
+            f"case when j.f{i} is not null then {self._struct(i, finding)} end"
+            for i, finding in enumerate(self.findings)
+        )
+        return f"list_sort(list_filter([\n    {structs}], lambda f: f is not null))"
+
+    def _struct(self, place: int, finding: Finding) -> str:
+        fields = [
+            str(place), f"j.f{place}", literal(finding.column), literal(finding.reference), finding.hop,
+            finding.value, finding.evidence, finding.detail,
+            *(finding.root or ("null", "null")), *(finding.parent or ("null", "null")),
+        ]  # fmt: skip
+        return f"rejection({', '.join(fields)})"
+
+    def _conceded(self) -> str:
+        if not self.conceded:
+            return "null"
+        listed = f"list_filter([{', '.join(self.conceded)}], lambda c: c is not null)"
+        return f"case when len({listed}) > 0 then {listed} end"
+
+
+def _quoted(numbers: str) -> str:
+    return ", ".join("null" if n == "null" else literal(n) for n in numbers.split(", "))
