@@ -17,9 +17,9 @@ from rowcall.demo.build import build, compare
 from rowcall.demo.generate import DEFAULT_SEED
 from rowcall.errors import UsageError
 from rowcall.frame import BUDGET, COMPLETE, DIFFERENT, FAILED, OPEN, guarded
-from rowcall.migration import FILE, Migration, RunResult
+from rowcall.migration import Migration, RunResult
+from rowcall.options import Json, Project, Quiet, chosen, open_project
 from rowcall.plan.show import entity_sql, plan_text
-from rowcall.postgres.embedded import EmbeddedServers
 from rowcall.postgres.shell import psql as run_psql
 from rowcall.report import (
     Report,
@@ -37,21 +37,14 @@ from rowcall.report import (
     verification_table,
 )
 from rowcall.screen import Screen
+from rowcall.server_commands import servers_app
 from rowcall.version import __version__
 
 app = typer.Typer(
     name="rowcall", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Move a legacy, integer-keyed Postgres to UUID keys; every source row answers.",
 )  # fmt: skip
-servers_app = typer.Typer(no_args_is_help=True, help="Start or stop the embedded servers of a demo folder.")
 app.add_typer(servers_app, name="servers")
-
-Project = Annotated[
-    Path | None, typer.Option("-p", "--project", help="The project folder, or its file.", show_default=FILE)
-]
-Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no messages.")]
-_chosen: dict[str, Path] = {}
 
 
 def _show_version(wanted: bool) -> None:
@@ -68,11 +61,7 @@ def common(
     ] = False,
 ) -> None:
     if project is not None:
-        _chosen["project"] = project
-
-
-def _open(project: Path | None, screen: Screen) -> Migration:
-    return Migration.open(project or _chosen.get("project") or Path("."), screen.say)
+        chosen["project"] = project
 
 
 def _done(code: int) -> NoReturn:
@@ -140,7 +129,7 @@ def plan(
 ) -> None:
     """Order, references, what is not mapped; or the compiled SQL of one entity."""
     screen = Screen(json, quiet)
-    made = _open(project, screen).plan()
+    made = open_project(project, screen).plan()
     if sql is not None:
         text = entity_sql(made, sql)
         screen.document({"entity": sql, "sql": text})
@@ -156,7 +145,7 @@ def plan(
 def check(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
     """The forecast: every verdict of the run; the target is not touched."""
     screen = Screen(json, quiet)
-    migration = _open(project, screen)
+    migration = open_project(project, screen)
     with screen.progress() as on_progress:
         document = migration.check(on_progress)
     screen.document(document.as_json())
@@ -186,7 +175,7 @@ def run(
 ) -> None:
     """Do the migration; continue an interrupted one."""
     screen = Screen(json, quiet)
-    migration = _open(project, screen)
+    migration = open_project(project, screen)
     with screen.progress() as on_progress:
         result = migration.run(
             on_progress, entities=entity or (), restart=restart, executor=executor, scheduler=scheduler
@@ -226,7 +215,7 @@ def status(
 ) -> None:
     """Progress, rate and time left per entity, counted from the ledger."""
     screen = Screen(json, quiet)
-    migration = _open(project, screen)
+    migration = open_project(project, screen)
     with migration.places.use("target"):
         while True:
             now = migration.status()
@@ -245,7 +234,7 @@ def status(
 def undo(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
     """Remove what the run created, and only that."""
     screen = Screen(json, quiet)
-    migration = _open(project, screen)
+    migration = open_project(project, screen)
     with screen.progress() as on_progress:
         removed = migration.undo(on_progress)
     screen.document({"removed": removed})
@@ -266,7 +255,7 @@ def explain(
 ) -> None:
     """Causes, root first; of one entity; or one row's path, hop by hop, with the values seen."""
     screen = Screen(json, quiet)
-    migration = _open(project, screen)
+    migration = open_project(project, screen)
     if entity is not None and key is not None:
         if prove:
             raise UsageError("a proof is a cause's, not a row's", hint=f"`rowcall explain {entity} --prove`")
@@ -290,7 +279,7 @@ def explain(
 def verify(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
     """Check the target against the source, independently of the run."""
     screen = Screen(json, quiet)
-    migration = _open(project, screen)
+    migration = open_project(project, screen)
     with screen.progress() as on_progress:
         result = migration.verify(on_progress)
     screen.document(result.as_json())
@@ -300,60 +289,34 @@ def verify(project: Project = None, json: Json = False, quiet: Quiet = False) ->
 
 @app.command()
 def report(
-    format_: Annotated[Literal["md", "json", "html"], typer.Option("--format", help="md, json or html")] = "md",
+    format_: Annotated[
+        Literal["md", "json", "html", "csv"],
+        typer.Option("--format", help="md, json, html, or csv: one line per quarantined row, to clean by"),
+    ] = "md",
     output: Annotated[Path | None, typer.Option("-o", help="Write to this file.")] = None,
+    show_values: Annotated[bool, typer.Option("--show-values", help="Rows' values as they are, not masked.")] = False,
     project: Project = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """The failure analysis."""
     screen = Screen(json, quiet)
-    made = _open(project, screen).report()
-    text = _json_text(made.as_json()) if json or format_ == "json" else (html if format_ == "html" else markdown)(made)
-    if output is None:
-        screen.write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="name another file behind -o") from None
-    screen.say(f"wrote {output}")
+    migration = open_project(project, screen)
+    with screen.sink(output) as write:
+        if format_ == "csv" and not json:
+            migration.cleaning_list(write, show_values=show_values)
+            return
+        made = migration.report(show_values=show_values)
+        if json or format_ == "json":
+            write(_json_text(made.as_json()))
+        else:
+            write(html(made, show_values=show_values) if format_ == "html" else markdown(made))
 
 
 def _show_report(screen: Screen, report: Report) -> None:
     screen.show(entities_table(report.entities))
     if report.causes:
         screen.show(causes_table(report.causes, "Causes, root first"))
-
-
-# -- servers ------------------------------------------------------------------------------------------------------------
-
-
-@servers_app.command("start")
-def servers_start(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
-    """Start them; they stay until `servers stop`."""
-    screen, servers = _servers(project, json, quiet)
-    servers.start_detached()
-    screen.document({"running": list(servers.names())})
-    screen.show(f"running: {', '.join(servers.names())}")
-
-
-@servers_app.command("stop")
-def servers_stop(project: Project = None, json: Json = False, quiet: Quiet = False) -> None:
-    """Stop them."""
-    screen, servers = _servers(project, json, quiet)
-    stopped = servers.stop()
-    screen.document({"stopped": stopped})
-    screen.show("stopped" if stopped else "still in use by another command, which stops them when it ends")
-
-
-def _servers(project: Path | None, json: bool, quiet: bool) -> tuple[Screen, EmbeddedServers]:
-    screen = Screen(json, quiet)
-    path = project or _chosen.get("project") or Path(".")
-    servers = EmbeddedServers(path if path.is_dir() else path.parent, screen.say)
-    if not servers.exists():
-        raise UsageError(f"{path} has no embedded servers", hint="make a project with `rowcall demo`")
-    return screen, servers
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -363,7 +326,7 @@ def psql(
     project: Project = None,
 ) -> None:
     """Open psql on the source or the target; every argument after the side goes to psql."""
-    migration = _open(project, Screen())
+    migration = open_project(project, Screen())
     with migration.places.use(side) as dsns:
         dsn = dsns.source if side == "source" else dsns.target
         _done(run_psql(migration.places.binary(side, "psql"), dsn, arguments or ()))

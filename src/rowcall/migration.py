@@ -350,6 +350,15 @@ class Migration:
                 desk.ledger, causes, desk.plan, matched, related, explain.drifts(desk.plan, desk.source)
             )
 
+    def cleaning_list(self, write: Callable[[str], object], *, show_values: bool = False) -> None:
+        """Every quarantined row as a line of CSV, in the order of the entities, handed to `write` as it comes."""
+        with self._desk() as desk:
+            _need(desk.ledger)
+            target = desk.reader("target")
+            causes = explain.analyse(desk.plan, desk.ledger, target, desk.workspace.duck)
+            remedies = {(c.entity, c.code): c.remedies for c in causes}
+            explain.write_cleaning_list(target, remedies, write, show_values)
+
 
 def _need(ledger: Ledger) -> None:
     if not ledger.exists():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from rowcall.errors import UsageError
 from rowcall.progress import OnProgress, silent
 from rowcall.progress import Progress as Step
 from rowcall.report.words import duration, rate
@@ -49,6 +51,29 @@ class Screen:
         """Text to stdout as it is."""
         self.out.file.write(text)
         self.out.file.flush()
+
+    @contextmanager
+    def sink(self, output: Path | None) -> Iterator[Callable[[str], object]]:
+        """Where a document goes: a file, or stdout. A file that was begun and not finished is removed again, and what was there
+        before stays."""
+        if output is None:
+            yield self.write
+            return
+        plain = output.is_file() or not output.exists()  # a pipe or a device is written to as it is
+        made = output.with_name(f".{output.name}.part") if plain else output
+        try:
+            with made.open("w", encoding="utf-8", newline="") as file:
+                yield file.write
+            if plain:
+                made.replace(output)
+        except OSError as error:
+            raise UsageError(
+                f"{output} cannot be written: {error.strerror}", hint="name another file behind -o"
+            ) from None
+        finally:
+            if plain:
+                made.unlink(missing_ok=True)
+        self.say(f"wrote {output}")
 
     @contextmanager
     def progress(self) -> Iterator[OnProgress]:

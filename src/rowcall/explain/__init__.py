@@ -1,5 +1,6 @@
 from rowcall.explain.analysis import Relations, analyse, keep_proofs, note_proofs, relations
 from rowcall.explain.causes import Cause, Group, Sample, create_rejected, find_causes, load_rejected
+from rowcall.explain.cleaning import write_cleaning_list
 from rowcall.explain.drift import Drift, drifts
 from rowcall.explain.proof import Proof
 from rowcall.explain.prove import Prover
@@ -29,4 +30,5 @@ __all__ = [
     "note_proofs",
     "relations",
     "with_samples",
+    "write_cleaning_list",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from rowcall.explain.causes import Cause, find_causes, load_rejected, query
+from rowcall.explain.fitting import fitting
 from rowcall.explain.proof import Proof
 from rowcall.explain.prove import sorts, write_proofs
 from rowcall.ledger import Ledger, ProofBook
@@ -16,12 +17,15 @@ from rowcall.postgres.read import Reader
 
 
 def analyse(plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
-    """Root first. A proof is as it was when it was last asked; of a run that is not over it is written now."""
+    """Root first, with the remedies that fit. A proof is as it was when it was last asked; of a run that is not over it is
+    written now."""
     load_rejected(target, duck)
     causes = find_causes(duck)
     proofs = write_proofs(plan, sorts(ledger))
     proofs |= {(r.entity, r.code): Proof.recorded(r) for r in ProofBook(ledger.session).proofs()}
-    return tuple(replace(cause, proof=proofs[cause.entity, cause.code]) for cause in causes)
+    return tuple(
+        replace(cause, proof=proofs[cause.entity, cause.code], remedies=fitting(cause, plan)) for cause in causes
+    )
 
 
 def note_proofs(plan: Plan, ledger: Ledger) -> None:

@@ -45,6 +45,19 @@ join rowcall.entity e on e.name = k.entity
 join rowcall.quarantined_row q on q.entity = e.id and q.source_key = k.key
 cross join lateral (select q.rejections -> 0 as first) r;
 
+-- name: cleaning
+-- One line per quarantined row; `other_defects` tells its further rejections.
+select e.name as entity, q.source_key as key, r.first ->> 'code' as cause,
+       coalesce(r.first ->> 'reference', r.first ->> 'column') as "column", r.first ->> 'hop' as hop,
+       r.first ->> 'evidence' as evidence, r.first ->> 'detail' as detail,
+       case when jsonb_array_length(q.rejections) > 1 then (
+           select string_agg(concat_ws(' at ', x ->> 'code', coalesce(x ->> 'reference', x ->> 'column')), '; ' order by place)
+           from jsonb_array_elements(q.rejections) with ordinality o (x, place) where place > 1) end as other_defects,
+       q.root_entity, q.root_key, q.disposition::text as disposition, r.first ->> 'value' as value
+from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
+cross join lateral (select q.rejections -> 0 as first) r
+order by e.step, e.id, length(q.source_key), q.source_key;
+
 -- name: create_rejected
 create or replace table rejected (
     entity varchar, key varchar, code varchar, "column" varchar, reference varchar, hop integer, evidence varchar,

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from rowcall.explain.causes import Cause, Sample, query
 from rowcall.ledger import Ledger
+from rowcall.rows import Reason
 
 SHOWN = 60  # characters of a value
 
@@ -23,13 +24,13 @@ def with_samples(ledger: Ledger, causes: Sequence[Cause], show_values: bool) -> 
 def _of(cause: Cause, found: Mapping[tuple[str, str], Sample], show_values: bool) -> Iterator[Sample]:
     for key in cause.examples:
         if sample := found.get((cause.entity, key)):
-            yield sample if show_values else _masked(sample)
+            yield sample if show_values else _masked(cause.code, sample)
 
 
-def _masked(sample: Sample) -> Sample:
+def _masked(code: str, sample: Sample) -> Sample:
     key = sample.key if re.fullmatch(r"-?\d+", sample.key) else mask(sample.key)
     value = None if sample.value is None else mask(sample.value)
-    return replace(sample, key=key, value=value, detail=_without_keys(sample))
+    return replace(sample, key=key, value=value, detail=masked_detail(code, sample.value, sample.detail))
 
 
 def mask(text: str) -> str:
@@ -38,7 +39,8 @@ def mask(text: str) -> str:
     return shape if len(text) <= SHOWN else f"{shape}… ({len(text):,} characters)"
 
 
-def _without_keys(sample: Sample) -> str | None:
-    """A detail names other rows by their keys: masked where these are no numbers."""
-    told = sample.detail
-    return told if told is None or re.fullmatch(r"[-\d, ]*", sample.value or "") else mask(told)
+def masked_detail(code: str, value: str | None, detail: str | None) -> str | None:
+    """A detail names other rows where the path came back to itself or named several parents: masked where their keys are no
+    numbers."""
+    names_rows = code in (Reason.CYCLIC_PATH.value, Reason.AMBIGUOUS_REFERENCE.value)
+    return mask(detail) if detail and names_rows and not re.fullmatch(r"[-\d, ]*", value or "") else detail

@@ -25,7 +25,7 @@ from rowcall.report.bars import shares_bar, sums_bar, time_bar
 from rowcall.report.flow import flow_picture
 from rowcall.report.graph import bonds, entity_graph
 from rowcall.report.report import Report
-from rowcall.report.words import ATTRIBUTIONS, MEANINGS, count, duration, percent, place, rate
+from rowcall.report.words import ATTRIBUTIONS, MEANINGS, REMEDIES, count, duration, percent, place, rate
 from rowcall.rows import Reason
 from rowcall.version import __version__
 
@@ -109,6 +109,7 @@ def _environment() -> Environment:
         count=count, percent=percent, duration=duration, rate=rate, inline=inline, moment=moment, breakable=breakable
     )
     made.globals.update(
+        REMEDIES=REMEDIES,
         attribution=lambda name: ATTRIBUTIONS.get(name, name), meaning=_meaning, place=place,
         **{name: getattr(sentences, name) for name in SENTENCES},
     )  # fmt: skip

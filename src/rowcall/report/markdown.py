@@ -14,7 +14,7 @@ from rowcall.explain.proof import Proof
 from rowcall.report import sentences
 from rowcall.report.analysis import Analysis, analyses
 from rowcall.report.report import EntityLine, Report
-from rowcall.report.words import ATTRIBUTIONS, MEANINGS, count, duration, percent, place, rate
+from rowcall.report.words import ATTRIBUTIONS, MEANINGS, REMEDIES, count, duration, percent, place, rate
 from rowcall.rows import Reason
 
 MOST_GROUPS = 20
@@ -23,7 +23,7 @@ MOST_GROUPS = 20
 def markdown(report: Report) -> str:
     """The whole document."""
     parts = (
-        _summary, _progress, _entities, _impact, _first, _causes, _flows, _ways, _excluded, _nulled, _timing, _forecast,
+        _summary, _progress, _entities, _impact, _first, _causes, _flows, _ways, _drifts, _excluded, _nulled, _timing, _forecast,
         _verification, _not_mapped, _next,
     )  # fmt: skip
     return "\n".join(line for part in parts for line in part(report)) + "\n"
@@ -116,11 +116,17 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
     yield from _table(["where", "evidence", ">rows"], groups)
     if len(cause.groups) > MOST_GROUPS:
         yield f"... and {count(len(cause.groups) - MOST_GROUPS, 'more group')}\n"
+    if cause.samples:
+        yield "Samples:\n"
+        seen = [(s.key, place(s.column, s.hop), s.value or "", s.detail or s.evidence or "") for s in cause.samples]
+        yield from _table(["key", "where", "value seen", "told"], seen)
     yield f"Proof: {sentences.proof_story(cause)}\n"
     if cause.proof:
         yield from _proof(cause.proof)
     if cause.remedies:
-        yield "Remedies: " + ", ".join(f"`{remedy}`" for remedy in cause.remedies) + ".\n"
+        yield "Remedies that fit:\n"
+        yield from (f"- `{remedy}`: {REMEDIES.get(remedy, '')}" for remedy in cause.remedies)
+        yield ""
 
 
 def _proof(proof: Proof) -> Iterator[str]:
@@ -152,6 +158,19 @@ def _ways_of(analysis: Analysis) -> Iterator[str]:
         yield ""
         rows = [(f"`{e.column}`", e.to, e.content_type or "", f"`{e.path}`", count(e.rejected)) for e in analysis.edges]
         yield from _table(["column", "parent", "content type", "path in the source", ">failed"], rows)
+
+
+def _drifts(report: Report) -> Iterator[str]:
+    if report.drifts:
+        yield "## Content types whose id changed\n"
+        yield from _table(
+            ["entity", "column", "content type", ">id", ">rows", "from", "to"],
+            [
+                (d.entity, f"`{d.column}`", d.content_type, f"{d.id}{' (formerly)' if d.former else ''}", count(d.rows),
+                 f"{d.by} {d.first}", str(d.last))
+                for d in report.drifts
+            ],
+        )  # fmt: skip
 
 
 def _excluded(report: Report) -> Iterator[str]:

@@ -197,7 +197,8 @@ def _met(rows: Rows, answer: Answer) -> str:
         "parent": f"case when {disagree} then null else (array_agg(parent order by {order}))[1] end",
     }
     listed = ", ".join(f"{special.get(f) or f'(array_agg({f} order by {order}))[1]'} as {f}" for f in answer.fields)
-    return f"select k, {listed}\n  from (select e.k, {inner}\n  from {rows.sql}{_lines(answer.joins)}) w group by k"
+    joins = _lines(answer.joins)
+    return f"select k, {listed}\n  from (select e.k, {inner}\n  from {rows.sql(inner + joins)}{joins}) w group by k"
 
 
 def _lines(joins: Sequence[str]) -> str:

@@ -49,9 +49,10 @@ class Rows:
         """Whether a condition of the mapping IS TRUE."""
         return self.read(alias, f"(({sql}\n) is true)")
 
-    @property
-    def sql(self) -> str:
-        reads = ", ".join(f"{sql} as {ident(alias)}" for alias, sql in self.reads.items())
+    def sql(self, text: str) -> str:
+        """The alias e with what is spoken of in `text`."""
+        told = {alias: sql for alias, sql in self.reads.items() if f"e.{ident(alias)}" in text or alias == "k"}
+        reads = ", ".join(f"{sql} as {ident(alias)}" for alias, sql in told.items())
         return f"(select {reads} from {qualified(self.entity.source)}) e"
 
 

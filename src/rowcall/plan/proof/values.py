@@ -53,7 +53,9 @@ class _Value:
             number = self.rows.read(f"n{self.number}", f"{ident(rule.content_type)}::text")
             return {f"c{self.number}": self.rows.read(f"c{self.number}", self._type_name()), f"n{self.number}": number}
         sql = ident(rule.source) if rule.source is not None else f"({rule.sql}\n)"
-        return {f"c{self.number}": self.rows.read(f"c{self.number}", f"({sql})::text")}
+        value = self.rows.read(f"c{self.number}", f"({sql})::text")
+        asked = {f"s{self.number}": self._state(value)} if self._how() == "asked" else {}
+        return {f"c{self.number}": value} | asked
 
     def branches(self) -> Iterator[_Branch]:
         """In the order in which they apply."""
@@ -83,17 +85,26 @@ class _Value:
         pairs = " ".join(f"when {n} then {literal(name)}" for n, name in self.know.content_types.items())
         return f"case {ident(self.rule.content_type or '')}::int8 {pairs} end" if pairs else "null::text"
 
+    def _how(self) -> str:
+        """How a value is judged: "" where it passes through unchanged, "text", "enum", or "asked" of the server."""
+        rule = self.rule
+        if rule.values is not None or rule.content_type is not None:
+            return ""
+        if rule.convert is None and passes(bare(self._type()), self.wanted):
+            return ""
+        if self.wanted.is_text and rule.convert in (None, "text"):
+            return "text"
+        return "enum" if (rule.convert or judged_as(self.wanted)) == "enum" else "asked"
+
     def _judged(self) -> Iterator[_Branch]:
         """A value that does not pass through unchanged."""
-        if self.rule.convert is None and passes(bare(self._type()), self.wanted):
-            return
-        if self.wanted.is_text and self.rule.convert in (None, "text"):
-            if self.wanted.max_length is not None:
-                yield _when(Reason.TOO_LONG, f"length({self.value}) > {self.wanted.max_length}")
-        elif (self.rule.convert or judged_as(self.wanted)) == "enum":
+        how = self._how()
+        if how == "text" and self.wanted.max_length is not None:
+            yield _when(Reason.TOO_LONG, f"length({self.value}) > {self.wanted.max_length}")
+        elif how == "enum":
             labels = ", ".join(map(literal, self.wanted.labels)) or "null"
             yield _when(Reason.NOT_IN_ENUM, f"{self.value} not in ({labels})")
-        else:
+        elif how == "asked":
             yield self._asked()
 
     def _asked(self) -> _Branch:
@@ -104,7 +115,7 @@ class _Value:
             return _Branch(codes, why="servers before Postgres 16 cannot be asked whether a text is a value of a type")
         if self.wanted.schema != "pg_catalog":
             return _Branch(codes, why=f"the source has no type {self.wanted.formatted}")
-        state = f"(select i.sql_error_code from pg_input_error_info({self.value}, {literal(self.wanted.sql)}) i)"
+        state = f"j.s{self.number}"
         other = Reason.MALFORMED_JSON if json else Reason.NOT_CONVERTIBLE
         too_much = "'22003'" if json else ", ".join(map(literal, TOO_MUCH))
         told = (
@@ -112,6 +123,11 @@ class _Value:
             f"when {state} in ({too_much}) then '{Reason.OUT_OF_RANGE.value}' else '{other.value}' end"
         )
         return _Branch(codes, f"when {self.value} is not null then {told}")
+
+    def _state(self, value: str) -> str:
+        """SQL of the SQLSTATE with which the type refuses a value; NULL where it takes it."""
+        asked = f"select i.sql_error_code from pg_input_error_info({value}, {literal(self.wanted.sql)}) i"
+        return f"case when {value} is not null then ({asked}) end"
 
     def _rounded(self) -> str:
         """out_of_range where the modifier does not keep the value, else NULL."""

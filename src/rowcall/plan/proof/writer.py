@@ -7,9 +7,9 @@ clause of their own, and theirs before them; a cyclic group falls by WITH RECURS
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from rowcall.mapping.model import Entity
+from rowcall.mapping.model import Entity, Reference
 from rowcall.plan.plan import Plan
 from rowcall.plan.proof.paths import CODE, Fate, Paths
 from rowcall.plan.proof.rows import Defect, Rows
@@ -55,11 +55,10 @@ class _Writer:
         able = [d for d in defects if min(c.order for c in d.codes) <= code.order]
         told = self._told(entity, able, code)
         own = [f"d{n}" for n, d in enumerate(told) if code in d.codes]
-        earlier = ", ".join(literal(c.value) for c in Reason if c.order < code.order)
-        may = [f"d{n}" for n, d in enumerate(told) if any(c.order < code.order for c in d.codes)]
+        earlier = [(f"d{n}", _listed(c for c in d.codes if c.order < code.order)) for n, d in enumerate(told)]
         listed = ", ".join(f"{d.sql} as d{n}" for n, d in enumerate(told))
         where = [f"{literal(code.value)} in ({', '.join(own)})"] if own else ["false"]
-        where += [f"coalesce({d}, '') not in ({earlier})" for d in may]
+        where += [f"coalesce({name}, '') not in ({codes})" for name, codes in earlier if codes]
         select = (
             f"select k::text as source_key\nfrom (\n  select j.k, {listed or 'null as d0'}\n  from {self._judged(rows, told)}\n"
             f"  where not j.excluded\n) d\nwhere {' and '.join(where)}"
@@ -155,7 +154,7 @@ class _Writer:
         columns = "".join(f", {sql} as {name}" for name, sql in inner.items())
         joins = "".join(f"\n  {join}" for join in dict.fromkeys(join for d in defects for join in d.joins))
         excluded = " or ".join(f"not {one}" for one in where) or "false"
-        return f"(select e.k, ({excluded}) as excluded{columns} from {rows.sql}{joins}) j"
+        return f"(select e.k, ({excluded}) as excluded{columns} from {rows.sql(excluded + columns + joins)}{joins}) j"
 
     def _defects(self, rows: Rows, paths: Paths) -> list[Defect]:
         """What may be wrong with a row by itself; uniqueness comes to it."""
@@ -183,13 +182,13 @@ class _Writer:
         nullable = column is not None and not column.not_null
         wanted = CODE | ({"hop", "plain"} if nullable else set()) | self._followed(rows.entity, number)
         answer = paths.answer(number, reference, rows, wanted)
-        allowed = ", ".join(literal(c.value) for c in sorted(reference.missing, key=lambda c: c.order))
+        allowed = _listed(reference.missing)
         fine = [f"j.{name}_code in ({allowed})"] if allowed else []
         if nullable:
             fine.append(f"(j.{name}_code = 'null_reference' and j.{name}_hop = 1 and j.{name}_plain)")
         sql = f"case when {' or '.join(fine)} then null else j.{name}_code end" if fine else f"j.{name}_code"
         inner = {f"{name}_{field}": answer.fields[field] for field in sorted(wanted)}
-        codes = frozenset(code for code in Reason if code.order < Reason.AFTER_CUTOFF.order) - reference.missing
+        codes = frozenset(_possible(reference, paths.fate is not None)) - reference.missing
         return Defect(codes, sql, reference.column, inner, answer.joins)
 
     def _followed(self, entity: Entity, number: int) -> set[str]:
@@ -228,3 +227,21 @@ class _Writer:
         if any(e == entity.name and c == code.value and column in (None, at) for e, c, at in self.known):
             where = f"{entity.name}.{column}" if column else entity.name
             raise Untold(f"{where}, {code.value}: {why}")
+
+
+def _possible(reference: Reference, with_fates: bool) -> Iterable[Reason]:
+    """The codes that a reference may end with."""
+    hops = [hop for route in reference.routes for hop in route.path]
+    yield from (Reason.NULL_REFERENCE, Reason.AMBIGUOUS_REFERENCE, Reason.DANGLING_REFERENCE)
+    if reference.sentinels:
+        yield Reason.SENTINEL_REFERENCE
+    if reference.type_column is not None:
+        yield Reason.UNKNOWN_TYPE
+    if any(hop.climb for hop in hops):
+        yield Reason.CYCLIC_PATH
+    if with_fates:
+        yield from (Reason.PARENT_EXCLUDED, Reason.PARENT_QUARANTINED)
+
+
+def _listed(codes: Iterable[Reason]) -> str:
+    return ", ".join(literal(code.value) for code in sorted(codes, key=lambda code: code.order))
