@@ -32,6 +32,7 @@ from rowcall.postgres.errors import DriverError
 from rowcall.postgres.places import Places
 from rowcall.postgres.snapshot import SourceSnapshot
 from rowcall.progress import OnProgress, silent
+from rowcall.rejected import create_rejected
 from rowcall.report import Report, build_report
 from rowcall.rows import Counts
 from rowcall.survey import estimate
@@ -101,7 +102,7 @@ class Migration:
         with self._desk() as desk:
             started, stop = time.monotonic(), Stop()
             crew = desk.crew(desk.snapshot(), stop)
-            explain.create_rejected(desk.workspace.duck)
+            create_rejected(desk.workspace.duck)
             judged = Forecast(desk.plan, crew, desk.reader("target"), desk.ledger.exists(), stop, on_progress)
             with interruptible(stop, "the target is as it was; `rowcall check` begins anew"):
                 judged()
@@ -250,7 +251,7 @@ class Migration:
         run, sums = desk.ledger.run(), desk.ledger.sums(known)
         complete, matched = run.state == "complete", None
         if complete and run.forecast is not None:
-            explain.load_rejected(desk.reader("target"), desk.workspace.duck)
+            explain.read_rejected(desk.reader("target"), desk.workspace.duck)
             own = forecast.digest(desk.workspace.duck)
             matched = forecast.matched(run.forecast, {s.name: s.counts for s in sums}, own)
         shown = tuple(s for s in sums if only is None or s.name in only)

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from verify.world import World
 
-from rowcall.explain import Cause, create_rejected, find_causes, load_rejected
+from rowcall.explain import Cause, find_causes, read_rejected
+from rowcall.rejected import REJECTED, create_rejected, load_rejected
 
 DANGLING, VICTIM = "dangling_reference", "parent_quarantined"
+
+
+SCHEMA = pa.schema([(name, pa.int32() if name == "hop" else pa.string()) for name in REJECTED])
 
 
 def causes(*rows: tuple[Any, ...]) -> dict[tuple[str, str], Cause]:
@@ -22,11 +27,13 @@ def ordered(rows: Sequence[tuple[Any, ...]]) -> tuple[Cause, ...]:
     """From (entity, key, code, parent entity, parent key[, root entity, root key])."""
     duck = duckdb.connect()
     create_rejected(duck)
+    given: list[dict[str, Any]] = []
     for entity, key, code, *rest in rows:
         parent_entity, parent_key, *root = [*rest, None, None][: max(2, len(rest))]
         root_entity, root_key = root if len(root) == 2 else (None, None)
         line = [entity, key, code, "c", "c", 1, None, root_entity, root_key, parent_entity, parent_key, "open"]
-        duck.execute("insert into rejected values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)", line)
+        given.append(dict(zip(REJECTED, line, strict=True)))
+    load_rejected(duck, pa.Table.from_pylist(given, SCHEMA).to_batches(), "null")
     return find_causes(duck)
 
 
@@ -101,7 +108,7 @@ def test_rows_of_two_causes_may_keep_back_the_same_row() -> None:
 def test_from_the_ledger(world: World) -> None:
     world.target.execute("update rowcall.quarantined_row set disposition = 'archived' where source_key = '103'")
     world.target.execute("update rowcall.quarantined_row set disposition = 'repaired' where source_key = '102'")
-    load_rejected(world.target_reader, world.workspace.duck)
+    read_rejected(world.target_reader, world.workspace.duck)
     found = {(c.entity, c.code): c for c in find_causes(world.workspace.duck)}
     assert sum(c.rows for c in found.values()) == 9  # of ten, one is repaired
     assert (found["notes", DANGLING].rows, found["notes", DANGLING].open) == (1, 0)

@@ -16,7 +16,7 @@ ROOT = Path(rowcall.__file__).parent
 FLOORS = {
     "errors": 1, "schema": 1, "sql": 1, "version": 1, "loading": 1, "progress": 1,
     "rows": 2, "mapping": 2,
-    "plan": 3, "postgres": 3, "workspace": 3,
+    "plan": 3, "postgres": 3, "workspace": 3, "rejected": 3,
     "ledger": 4, "survey": 5,
     "move": 5, "verify": 5, "explain": 5,
     "forecast": 6, "desk": 6, "cluster": 6, "report": 7, "migration": 8,

@@ -1,5 +1,5 @@
 from rowcall.explain.analysis import Relations, analyse, keep_proofs, note_proofs, relations
-from rowcall.explain.causes import Cause, Group, Sample, create_rejected, find_causes, load_rejected
+from rowcall.explain.causes import Cause, Group, Sample, find_causes, read_rejected
 from rowcall.explain.cleaning import write_cleaning_list
 from rowcall.explain.drift import Drift, drifts
 from rowcall.explain.proof import Proof
@@ -22,12 +22,11 @@ __all__ = [
     "StoryHop",
     "Teller",
     "analyse",
-    "create_rejected",
     "drifts",
     "find_causes",
     "keep_proofs",
-    "load_rejected",
     "note_proofs",
+    "read_rejected",
     "relations",
     "with_samples",
     "write_cleaning_list",

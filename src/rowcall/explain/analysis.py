@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from rowcall.explain.causes import Cause, find_causes, load_rejected, query
+from rowcall.explain.causes import Cause, find_causes, query, read_rejected
 from rowcall.explain.fitting import fitting
 from rowcall.explain.proof import Proof
 from rowcall.explain.prove import sorts, write_proofs
@@ -19,7 +19,7 @@ from rowcall.postgres.read import Reader
 def analyse(plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     """Root first, with the remedies that fit. A proof is as it was when it was last asked; of a run that is not over it is
     written now."""
-    load_rejected(target, duck)
+    read_rejected(target, duck)
     causes = find_causes(duck)
     proofs = write_proofs(plan, sorts(ledger))
     proofs |= {(r.entity, r.code): Proof.recorded(r) for r in ProofBook(ledger.session).proofs()}

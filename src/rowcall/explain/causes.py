@@ -1,7 +1,7 @@
 """Causes: the quarantined rows by entity and code, root first, with what each cause keeps back.
 
-They are computed from one DuckDB table, `rejected`, with the first rejection of every quarantined row. The ledger fills
-it after a run, the forecast before one.
+They are computed from DuckDB's `rejected`, the first rejection of every quarantined row. The ledger fills it after a run, the
+forecast before one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import duckdb
 
 from rowcall.explain.proof import Proof
-from rowcall.loading import load
 from rowcall.postgres.queries import named_queries
 from rowcall.postgres.read import Reader
+from rowcall.rejected import create_rejected, load_rejected
 from rowcall.rows import Reason
 
 
@@ -100,19 +100,15 @@ def query(name: str) -> str:
     return named_queries("rowcall.explain", "queries.sql")[name]
 
 
-def create_rejected(duck: duckdb.DuckDBPyConnection) -> None:
-    """The empty table `rejected`, one line per quarantined row; one that is there goes."""
-    duck.execute(query("create_rejected"))
-
-
-def load_rejected(target: Reader, duck: duckdb.DuckDBPyConnection) -> None:
-    """Creates `rejected` and fills it from the ledger; repaired rows are no longer rejected."""
+def read_rejected(target: Reader, duck: duckdb.DuckDBPyConnection) -> None:
+    """`rejected` as the ledger has it; repaired rows are no longer rejected."""
     create_rejected(duck)
-    load(duck, "rejected", target.batches(query("load_rejected")), "* replace (other_rejections(more) as more)")
+    load_rejected(duck, target.batches(query("load_rejected")), "other_rejections(more)")
 
 
 def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     """The causes of the rows in `rejected`: own defects first, each sort by what it keeps back, then by its rows."""
+    duck.execute(query("links"))
     groups: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for entity, code, *rest in duck.execute(query("groups")).fetchall():
         groups[entity, code].append(Group(*rest))

@@ -1,4 +1,5 @@
--- Queries of the explanations. Those up to create_rejected are for the target's Postgres, the others for DuckDB.
+-- Queries of the explanations. Those up to cleaning are for the target's Postgres, the others for DuckDB:
+-- over `rejected` (see rowcall.rejected) and what `links` makes of it.
 
 -- name: load_rejected
 -- The first rejection of every quarantined row; the value seen stays where it is.
@@ -58,40 +59,46 @@ from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
 cross join lateral (select q.rejections -> 0 as first) r
 order by e.step, e.id, length(q.source_key), q.source_key;
 
--- name: create_rejected
-create or replace table rejected (
-    entity varchar, key varchar, code varchar, "column" varchar, reference varchar, hop integer, evidence varchar,
-    root_entity varchar, root_key varchar, parent_entity varchar, parent_key varchar, disposition varchar,
-    more struct(code varchar, parent_entity varchar, parent_key varchar)[]  -- the row's other rejections, if it has any
-);
+-- name: links
+-- The rows as numbers: each with its cause, its root and the row that keeps it back. A root that is not in quarantine (any more)
+-- has a negative number. Who has a defect of its own is no victim.
+create or replace temp table cause as
+select (row_number() over ())::smallint as id, * from (select distinct entity, code from rejected_sort);
+create or replace temp table link as
+select l.rowid::integer as row, c.id as cause, coalesce(s.disposition, 'open') = 'open' as open, not l.own as victim,
+       case when l.own or l.root_key is null then l.rowid
+            else coalesce(r.rowid, -1 - (hash(l.root_entity, l.root_key) >> 1)::bigint) end as root,
+       p.rowid::integer as parent
+from rejected_line l
+join rejected_sort s on s.id = l.sort
+join cause c on c.entity = s.entity and c.code = s.code
+left join rejected_line r on r.entity = l.root_entity and r.key = l.root_key
+left join rejected_line p on p.entity = l.parent_entity and p.key = l.parent_key;
 
 -- name: causes
-select entity, code, count(*), count(distinct (coalesce(root_entity, entity), coalesce(root_key, key))),
-       count(*) filter (where coalesce(disposition, 'open') = 'open'), min(key, 5)
-from rejected group by entity, code;
+select c.entity, c.code, count(*), count(distinct k.root), count(*) filter (where k.open), min(l.key, 5)
+from link k join cause c on c.id = k.cause join rejected_line l on l.rowid = k.row
+group by c.entity, c.code;
 
 -- name: groups
-select entity, code, coalesce(reference, "column"), hop, evidence, count(*) as rows
-from rejected group by all order by rows desc, 3 nulls last, 4 nulls last, 5 nulls last;
+select s.entity, s.code, coalesce(s.reference, s."column"), s.hop, s.evidence, sum(n.rows)::bigint as rows
+from (select sort, count(*) as rows from rejected_line group by sort) n join rejected_sort s on s.id = n.sort
+group by all order by rows desc, 3 nulls last, 4 nulls last, 5 nulls last;
 
 -- name: victims
 -- For each cause the rows that its rows keep back: every row below one of them, each with the nearest one above it. Who is
--- kept back by itself alone (in a cycle), or has a defect of its own, is no victim. The walk ends at each row of the cause, which starts one of its own.
+-- kept back by itself alone (in a cycle), or has a defect of its own, is no victim. The walk ends at each row of the cause,
+-- which starts one of its own: so a row has one nearest row of each cause.
 with recursive below as (
-    select p.entity as cause_entity, p.code as cause_code, r.entity, r.key, p.key as nearest,
-           r.root_key is null or (r.root_entity, r.root_key) <> (r.entity, r.key) as victim
-    from rejected r join rejected p on p.entity = r.parent_entity and p.key = r.parent_key
+    select p.cause, r.row, p.row as nearest, r.victim from link r join link p on p.row = r.parent
     union
-    select b.cause_entity, b.cause_code, r.entity, r.key, b.nearest,
-           r.root_key is null or (r.root_entity, r.root_key) <> (r.entity, r.key) as victim
-    from below b
-    join rejected up on up.entity = b.entity and up.key = b.key
-    join rejected r on r.parent_entity = b.entity and r.parent_key = b.key
-    where not (up.entity = b.cause_entity and up.code = b.cause_code)
+    select b.cause, r.row, b.nearest, r.victim
+    from below b join link up on up.row = b.row join link r on r.parent = b.row
+    where up.cause <> b.cause
 )
-select cause_entity, cause_code, count(distinct (entity, key))
-from below
-where not (entity = cause_entity and key = nearest) and victim
+select c.entity, c.code, sum(b.rows)::bigint
+from (select cause, count(*) as rows from below where row <> nearest and victim group by cause) b
+join cause c on c.id = b.cause
 group by 1, 2;
 
 -- name: compare
@@ -120,26 +127,31 @@ select (select count(*) from judged join told using (key)),
 -- name: freed
 -- For each cause the rows that come home once it is healed. What a row waits for are its own defects and those of every row that
 -- keeps it back, along all its rejections; it comes home by one decision if all of them are of one cause.
-with recursive fact as (
-    select rowid as row, entity, code, parent_entity, parent_key from rejected
-    union all
-    select r, entity, x.code, x.parent_entity, x.parent_key
-    from (select rowid as r, entity, unnest(more) as x from rejected where more is not null)
+with recursive other as (
+    select l.rowid::integer as row, s.entity, x.code, x.parent_entity, x.parent_key
+    from (select rowid, sort, unnest(more) as x from rejected_line where more is not null) l
+    join rejected_sort s on s.id = l.sort
 ), kept as (
-    select distinct f.row, p.rowid as parent
-    from fact f join rejected p on p.entity = f.parent_entity and p.key = f.parent_key
-    where f.code = 'parent_quarantined'
-), cause as (
-    select row_number() over () as id, * from (select distinct entity, code from fact where code <> 'parent_quarantined')
-), waits as (
-    select f.row, c.id as cause from fact f join cause c on c.entity = f.entity and c.code = f.code
+    select k.row, k.parent from link k join cause c on c.id = k.cause and c.code = 'parent_quarantined' where k.parent is not null
     union
-    select k.row, w.cause from waits w join kept k on k.parent = w.row
+    select o.row, p.rowid::integer from other o join rejected_entity e on e.name = o.parent_entity
+    join rejected_line p on p.entity = e.id and p.key = o.parent_key where o.code = 'parent_quarantined'
+), defect as (
+    select (row_number() over ())::smallint as id, * from (
+        select entity, code from cause union select entity, code from other) where code <> 'parent_quarantined'
+), waits as (
+    select k.row, d.id as defect from link k join cause c on c.id = k.cause join defect d on d.entity = c.entity and d.code = c.code
+    union
+    select o.row, d.id from other o join defect d on d.entity = o.entity and d.code = o.code
+), all_waits as (
+    select * from waits
+    union
+    select k.row, w.defect from all_waits w join kept k on k.parent = w.row
 )
-select c.entity, c.code, count(*)
-from (select row, min(cause) as cause from waits group by row having min(cause) = max(cause)) one
-join cause c on c.id = one.cause
-group by c.entity, c.code;
+select d.entity, d.code, count(*)
+from (select row, min(defect) as defect from all_waits group by row having min(defect) = max(defect)) one
+join defect d on d.id = one.defect
+group by d.entity, d.code;
 
 -- name: edges
 -- Rows whose cause is at a reference, by the parent that keeps them back where one does.
@@ -147,7 +159,9 @@ select entity, reference, parent_entity, count(*) from rejected where reference 
 
 -- name: flows
 -- Victims by their root's cause.
-select r.root_entity, coalesce(p.code, 'repaired'), r.entity, count(*)
-from rejected r left join rejected p on p.entity = r.root_entity and p.key = r.root_key
-where (r.root_entity, r.root_key) <> (r.entity, r.key)
+select e.name, coalesce(c.code, 'repaired'), own.entity, count(*)
+from link k join cause own on own.id = k.cause
+join rejected_line l on l.rowid = k.row join rejected_entity e on e.id = l.root_entity
+left join link r on r.row = k.root left join cause c on c.id = r.cause
+where k.victim
 group by all order by count(*) desc, 1, 2, 3;

@@ -24,18 +24,14 @@ from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.progress import Meter, OnProgress
+from rowcall.rejected import REJECTED, load_rejected
 from rowcall.rows import Counts
-from rowcall.sql import ident, literal
-
-REJECTED = (
-    "entity", "key", "code", "column", "reference", "hop", "evidence",
-    "root_entity", "root_key", "parent_entity", "parent_key", "disposition",
-)  # fmt: skip
+from rowcall.sql import literal
 
 
 class Forecast:
     """Judges everything and writes nothing. Afterwards `counts` and `excluded` hold the sums, and a table of the workspace
-    the first rejection of every quarantined row (made by the caller: explain.create_rejected)."""
+    the first rejection of every quarantined row (made by the caller: rowcall.rejected)."""
 
     def __init__(
         self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress,
@@ -142,10 +138,7 @@ def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
 
 def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rejected: Any, table: str) -> None:
     if rejected.num_rows:
-        duck.register("more", rejected)
-        names = ", ".join(map(ident, REJECTED))
-        duck.execute(f"insert into {table} ({names}, more) select {names}, other_rejections(rejections) from more")
-        duck.unregister("more")
+        load_rejected(duck, [rejected], "other_rejections(rejections)", table)
     if fates is not None:
         duck.register("more", fates)
         victim = "is_victim(findings)"

@@ -18,6 +18,7 @@ from rowcall.plan.chunks import Span
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 from rowcall.progress import silent
+from rowcall.rejected import create_rejected
 
 KEYS = 1_000  # rows written again at a time
 
@@ -34,8 +35,8 @@ class Recheck:
         return self._open()
 
     def judge_again(self, table: str) -> None:
-        """Judges every row anew; those that are rejected go into this DuckDB table, made like `rejected`."""
-        self.crew.workers[0].duck.execute(f"create or replace table {table} as from rejected limit 0")
+        """Judges every row anew; those that are rejected go into DuckDB under this name (see rowcall.rejected)."""
+        create_rejected(self.crew.workers[0].duck, table)
         Forecast(self.plan, self.crew, self.target, True, self.stop, silent, table)()
 
     def refused_again(self, entity: str, keys: Sequence[str]) -> int:
