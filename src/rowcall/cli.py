@@ -316,7 +316,7 @@ def report(
 def _show_report(screen: Screen, report: Report) -> None:
     screen.show(entities_table(report.entities))
     if report.causes:
-        screen.show(causes_table(report.causes, "Causes, root first"))
+        screen.show(causes_table(report.causes, "Causes, root first"), *home_lines(report.causes))
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -75,7 +75,7 @@ def test_where_a_path_is_lost(world: World, entity: str, key: str, seen: tuple[s
 
 def test_a_former_type_and_a_reference_that_became_null(world: World) -> None:
     story = tell(world, "notes", "109")
-    assert hops(story)[0][1:] == (("9",), 1, "means app.plan")
+    assert hops(story)[0][1:] == (("9",), 1, "means app.plan, by an id that it had formerly")
     assert hops(story, "author_id") == [("author_id -> person.id", ("77",), 0, "no such row")]
     assert story.nulled == ({"column": "author_id", "code": "dangling_reference", "hop": 1, "value": "77"},)
     assert "author_id became NULL: dangling_reference, as the mapping says" in story_text(story).plain

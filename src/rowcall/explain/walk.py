@@ -62,6 +62,8 @@ class Walker:
         label, number = self._label(reference, own), own[reference.type_column or ""]
         route = next((r for r in reference.routes if r.content_type == label), None)
         note = f"means {label}" + ("" if route else ", which the mapping does not name")
+        if number in [str(n) for n in self.mapping.content_types.formerly.get(label or "", ())]:
+            note += ", by an id that it had formerly"
         if label is None:
             note = "is NULL" if number is None else "no such content type"
         to = route.to if route else reference.routes[0].to

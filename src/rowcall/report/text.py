@@ -180,7 +180,8 @@ def _fates(story: Story) -> list[str]:
     for found in story.rejections:
         where = place(found.get("reference") or found.get("column"), found.get("hop"))
         seen = "" if found.get("value") is None else f": saw {found['value']}"
-        evidence = f" [{found['evidence']}]" if found.get("evidence") else ""
+        told = ": ".join(filter(None, (found.get("evidence"), found.get("detail"))))
+        evidence = f" [{told}]" if told else ""
         lines.append(f"rejected: {found['code']}" + (f" at {where}" if where else "") + f"{seen}{evidence}\n")
     lines += [f"{n['column']} became NULL: {n['code']}, as the mapping says\n" for n in story.nulled]
     if len(story.chain) > 1:
