@@ -355,10 +355,7 @@ class Migration:
         """Every quarantined row as a line of CSV, in the order of the entities, handed to `write` as it comes."""
         with self._desk() as desk:
             _need(desk.ledger)
-            target = desk.reader("target")
-            causes = explain.analyse(desk.plan, desk.ledger, target, desk.workspace.duck)
-            remedies = {(c.entity, c.code): c.remedies for c in causes}
-            explain.write_cleaning_list(target, remedies, write, show_values)
+            explain.write_cleaning_list(desk.plan, desk.reader("target"), write, show_values)
 
 
 def _need(ledger: Ledger) -> None:

@@ -24,8 +24,12 @@ def analyse(plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyCon
     proofs = write_proofs(plan, sorts(ledger))
     proofs |= {(r.entity, r.code): Proof.recorded(r) for r in ProofBook(ledger.session).proofs()}
     return tuple(
-        replace(cause, proof=proofs[cause.entity, cause.code], remedies=fitting(cause, plan)) for cause in causes
+        replace(cause, proof=proofs[cause.entity, cause.code], remedies=_remedies(plan, cause)) for cause in causes
     )
+
+
+def _remedies(plan: Plan, cause: Cause) -> tuple[str, ...]:
+    return fitting(plan, cause.entity, cause.code, (group.column for group in cause.groups))
 
 
 def note_proofs(plan: Plan, ledger: Ledger) -> None:

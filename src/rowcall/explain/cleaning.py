@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from rowcall.explain.causes import query
+from rowcall.explain.fitting import fitting
 from rowcall.explain.samples import masked_detail
+from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 
+ROWS = 5_000  # written at a time
 COLUMNS = (
     "entity", "key", "cause", "column", "hop", "evidence", "detail", "other_defects", "root_entity", "root_key", "disposition",
     "remedies",
 )  # fmt: skip
 
 
-def write_cleaning_list(
-    target: Reader, remedies: Mapping[tuple[str, str], Sequence[str]], write: Callable[[str], object], show_values: bool
-) -> None:
-    """CSV (RFC 4180) with a head. `remedies`: (entity, code) -> those that fit. With `show_values` what was seen is a column,
-    too; else keys that are no numbers are masked in the details."""
-    columns = [*COLUMNS, "value"] if show_values else list(COLUMNS)
-    _write([columns], write)
+def write_cleaning_list(plan: Plan, target: Reader, write: Callable[[str], object], show_values: bool) -> None:
+    """CSV (RFC 4180) with a head. With `show_values` what was seen is a column, too; else keys that are no numbers are masked in
+    the details."""
+    names = [*COLUMNS, "value"] if show_values else list(COLUMNS)
+    _write([names], write)
+    remedies = cache(lambda entity, code, column: " ".join(fitting(plan, entity, code, [column])))
     for batch in target.batches(query("cleaning")):
-        rows = batch.to_pylist()
-        for row in rows:
-            row["remedies"] = " ".join(remedies.get((row["entity"], row["cause"]), ()))
+        for at in range(0, batch.num_rows, ROWS):
+            told = batch.slice(at, ROWS).to_pydict()
+            told["remedies"] = list(map(remedies, told["entity"], told["cause"], told["column"]))
             if not show_values:
-                row["detail"] = masked_detail(row["cause"], row["value"], row["detail"])
-        _write([[row[name] for name in columns] for row in rows], write)
+                told["detail"] = list(map(masked_detail, told["cause"], told["value"], told["detail"]))
+            _write(zip(*(told[name] for name in names), strict=True), write)
 
 
-def _write(rows: Sequence[Sequence[Any]], write: Callable[[str], object]) -> None:
+def _write(rows: Iterable[Sequence[Any]], write: Callable[[str], object]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     write(text.getvalue())

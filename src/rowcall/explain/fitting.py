@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
-from rowcall.explain.causes import Cause
 from rowcall.plan.plan import Plan
 from rowcall.rows import Reason
 
@@ -27,16 +26,11 @@ _BY_CODE: dict[Reason, tuple[str, ...]] = {
 }
 
 
-def fitting(cause: Cause, plan: Plan) -> tuple[str, ...]:
-    """Names of remedies, the most telling first; those that need a nullable column only where all its columns are."""
-    return tuple(_fitting(cause, plan))
-
-
-def _fitting(cause: Cause, plan: Plan) -> Iterator[str]:
-    table = plan.knowledge.target.tables[plan.mapping.entity(cause.entity).target]
-    columns = [table.column(group.column) for group in cause.groups if group.column]
-    nullable = bool(columns) and all(column is not None and not column.not_null for column in columns)
-    for name in _BY_CODE.get(Reason(cause.code), ()):
-        if name != "set_null" or nullable:
-            yield name
-    yield from ALWAYS
+def fitting(plan: Plan, entity: str, code: str, columns: Iterable[str | None]) -> tuple[str, ...]:
+    """Names of remedies, the most telling first, for rows of this cause at these columns of the target; what leaves a column
+    empty fits only where all of them may be NULL."""
+    table = plan.knowledge.target.tables[plan.mapping.entity(entity).target]
+    found = [table.column(name) for name in columns if name]
+    nullable = bool(found) and all(column is not None and not column.not_null for column in found)
+    names = _BY_CODE.get(Reason(code), ())
+    return tuple(name for name in names if name != "set_null" or nullable) + ALWAYS
