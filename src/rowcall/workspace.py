@@ -19,7 +19,8 @@ THREADS = 1  # each worker computes in a thread of its own; with more, it would 
 
 # uuid5: RFC 9562, 5.5: SHA-1 over namespace bytes and name; version 5 in the high nibble of byte 6, variant 10 in byte 8. The
 # judge yields the digest in hex, of which move.ids makes uuids: strings are cut and joined slower than arrays.
-# rejection: one finding of the judge; sorts by the contract's order of codes, then as declared. Only a victim has a root
+# rejection: one finding of the judge; sorts by the contract's order of codes, then as declared, but a parent that fell by the row
+# `itself` (in a circle) comes last. Only a victim has a root
 # and a parent other than itself. is_victim: whether a row is rejected only because its parents were. other_rejections: those
 # behind a row's first one.
 MACROS = f"""
@@ -31,9 +32,10 @@ create or replace macro uuid5(namespace, name) as uuid5_hex(uuid5_digest(namespa
 create type reason as enum ({", ".join(f"'{r.value}'" for r in Reason)});
 create or replace macro if_victim(code, x) as case when code = 'parent_quarantined' then x end::varchar;
 create or replace macro rejection(
-    place, code, col, reference, hop, seen, evidence, detail, root_entity, root_key, parent_entity, parent_key
+    place, code, col, reference, hop, seen, evidence, detail, itself, root_entity, root_key, parent_entity, parent_key
 ) as struct_pack(
-    rank := enum_code(code::reason)::integer, place := place::integer, hop := hop::integer, code := code::varchar,
+    rank := case when itself then 99 else enum_code(code::reason)::integer end,
+    place := place::integer, hop := hop::integer, code := code::varchar,
     "column" := col::varchar, reference := reference::varchar, "value" := seen::varchar, evidence := evidence::varchar,
     detail := detail::varchar,
     root_entity := if_victim(code, root_entity), root_key := if_victim(code, root_key),

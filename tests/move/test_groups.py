@@ -161,8 +161,9 @@ def test_a_refused_manager_closes_the_store(make_project: MakeProject) -> None:
     roots = project.roots("staff")
     assert {roots[k] for k in ("18", "19", "20")} == {("staff", "18")}
     assert project.roots("store")["7"] == ("staff", "18")
-    # 18 is kept back by its own store, too: what the target said of it is told all the same.
-    assert project.codes("staff", "18") == ["parent_quarantined", "refused_by_target"]
+    # 18 is kept back by its own store, too, which fell by it: what the target said is its cause.
+    assert project.codes("staff", "18") == ["refused_by_target", "parent_quarantined"]
+    assert project.fates("staff")["18"] == "refused_by_target"
     assert project.migration.verify().ok
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ from rowcall.explain.proof import CHECKED, QUERY, Proof
 from rowcall.ledger import Ledger
 from rowcall.loading import load, table_of
 from rowcall.plan.plan import Plan
-from rowcall.plan.proof import Known, Untold, proof_sql
+from rowcall.plan.proof import CIRCLE, Known, Untold, proof_sql
 from rowcall.plan.source_sql import terminals_sql
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.progress import Meter, OnProgress, silent
@@ -28,8 +28,8 @@ class Checks(Protocol):
     def judge_again(self, table: str) -> None:
         """Judges every row anew; (entity, key, code) of those that are rejected go into a DuckDB table of this name."""
 
-    def refused_again(self, entity: str, keys: Sequence[str]) -> int:
-        """How many of these rows the target refuses when they are written again (and taken back)."""
+    def refused_again(self, entity: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """Key -> evidence of those of these rows that the target refuses when they are written again (and taken back)."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class Sorts:
 def sorts(ledger: Ledger) -> Sorts:
     """As the ledger's quarantine has them."""
     rows = ledger.session.rows(query("known"))
-    causes = frozenset((entity, code) for entity, code, _, first in rows if first)
-    return Sorts(causes, frozenset((entity, code, column) for entity, code, column, _ in rows))
+    causes = frozenset((entity, code) for entity, code, _, first, _ in rows if first)
+    late = [code.value for code in Reason if code.order > Reason.PARENT_QUARANTINED.order]
+    circles = {(entity, CIRCLE, None) for entity, *_, lead in rows if lead in late}
+    return Sorts(causes, frozenset((entity, code, column) for entity, code, column, *_ in rows) | circles)
 
 
 def write_proofs(plan: Plan, known: Sorts) -> dict[tuple[str, str], Proof]:
@@ -107,9 +109,10 @@ class Prover:
 
     def _checked(self, cause: Cause, proof: Proof) -> Proof:
         if cause.code == Reason.REFUSED_BY_TARGET.value:
-            keys = self._keys(cause)
-            refused = self.checks.refused_again(cause.entity, keys)
-            return _asked(proof, refused, len(keys) - refused, 0)
+            told = self._evidence(cause)
+            refused = self.checks.refused_again(cause.entity, list(told))
+            same = sum(refused.get(key) == evidence for key, evidence in told.items())
+            return _asked(proof, same, len(told) - same, 0)
         if not self._judged_again:
             self.checks.judge_again("again")
             self._judged_again = True
@@ -118,9 +121,10 @@ class Prover:
         rows, missing, surplus = map(int, row or (0, 0, 0))
         return _asked(proof, rows, missing, surplus)
 
-    def _keys(self, cause: Cause) -> list[str]:
-        sql = "select key from rejected where entity = ? and code = ? order by key"
-        return [key for (key,) in self.duck.execute(sql, [cause.entity, cause.code]).fetchall()]
+    def _evidence(self, cause: Cause) -> dict[str, str]:
+        """Key -> evidence of a cause's rows."""
+        sql = "select key, evidence from rejected where entity = ? and code = ? order by key"
+        return dict(self.duck.execute(sql, [cause.entity, cause.code]).fetchall())
 
     def _load_led(self, cause: Cause) -> None:
         """Where every path of the entity leads, by the source's own SQL: (source_key, parent_entity, parent_key)."""

@@ -16,8 +16,9 @@ cross join lateral (select q.rejections -> 0 as first) r
 where q.disposition <> 'repaired';
 
 -- name: known
--- Every sort of rejection that there is; `first`: as the cause of a row.
-select distinct e.name, r.x ->> 'code', coalesce(r.x ->> 'reference', r.x ->> 'column'), r.place = 1 as first
+-- Every sort of rejection that there is; `first`: as the cause of a row; `lead`: what comes before a parent that keeps the row back.
+select distinct e.name, r.x ->> 'code', coalesce(r.x ->> 'reference', r.x ->> 'column'), r.place = 1 as first,
+       case when r.place > 1 and r.x ->> 'code' = 'parent_quarantined' then q.rejections -> 0 ->> 'code' end as lead
 from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
 cross join lateral jsonb_array_elements(q.rejections) with ordinality r (x, place)
 where q.disposition <> 'repaired';
@@ -60,7 +61,7 @@ cross join lateral (select q.rejections -> 0 as first) r
 order by e.step, e.id, length(q.source_key), q.source_key;
 
 -- name: links
--- The rows as numbers: each with its cause, its root and the row that keeps it back. A root that is not in quarantine (any more)
+-- The rows as numbers: each with its cause, its root and (in `kept`) the rows that keep it back. A root that is not in quarantine (any more)
 -- has a negative number. Who has a defect of its own is no victim.
 create or replace temp table cause as
 select (row_number() over ())::smallint as id, * from (select distinct entity, code from rejected_sort);
@@ -68,12 +69,21 @@ create or replace temp table link as
 select l.rowid::integer as row, c.id as cause, coalesce(s.disposition, 'open') = 'open' as open, not l.own as victim,
        case when l.own or l.root_key is null then l.rowid
             else coalesce(r.rowid, -1 - (hash(l.root_entity, l.root_key) >> 1)::bigint) end as root,
-       p.rowid::integer as parent
+       p.rowid::integer as parent  -- by its first rejection
 from rejected_line l
 join rejected_sort s on s.id = l.sort
 join cause c on c.entity = s.entity and c.code = s.code
 left join rejected_line r on r.entity = l.root_entity and r.key = l.root_key
 left join rejected_line p on p.entity = l.parent_entity and p.key = l.parent_key;
+create or replace temp table other as
+select l.rowid::integer as row, s.entity, x.code, x.parent_entity, x.parent_key
+from (select rowid, sort, unnest(more) as x from rejected_line where more is not null) l
+join rejected_sort s on s.id = l.sort;
+create or replace temp table kept as
+select k.row, k.parent from link k where k.parent is not null
+union
+select o.row, p.rowid::integer from other o join rejected_entity e on e.name = o.parent_entity
+join rejected_line p on p.entity = e.id and p.key = o.parent_key;
 
 -- name: causes
 select c.entity, c.code, count(*), count(distinct k.root), count(*) filter (where k.open), min(l.key, 5)
@@ -88,16 +98,17 @@ group by all order by rows desc, 3 nulls last, 4 nulls last, 5 nulls last;
 -- name: victims
 -- For each cause the rows that its rows keep back: every row below one of them, each with the nearest one above it. Who is
 -- kept back by itself alone (in a cycle), or has a defect of its own, is no victim. The walk ends at each row of the cause,
--- which starts one of its own: so a row has one nearest row of each cause.
+-- which starts one of its own.
 with recursive below as (
-    select p.cause, r.row, p.row as nearest, r.victim from link r join link p on p.row = r.parent
+    select p.cause, r.row, p.row as nearest, r.victim
+    from kept k join link r on r.row = k.row join link p on p.row = k.parent
     union
     select b.cause, r.row, b.nearest, r.victim
-    from below b join link up on up.row = b.row join link r on r.parent = b.row
+    from below b join link up on up.row = b.row join kept k on k.parent = b.row join link r on r.row = k.row
     where up.cause <> b.cause
 )
 select c.entity, c.code, sum(b.rows)::bigint
-from (select cause, count(*) as rows from below where row <> nearest and victim group by cause) b
+from (select cause, count(distinct row) as rows from below where row <> nearest and victim group by cause) b
 join cause c on c.id = b.cause
 group by 1, 2;
 
@@ -127,16 +138,7 @@ select (select count(*) from judged join told using (key)),
 -- name: freed
 -- For each cause the rows that come home once it is healed. What a row waits for are its own defects and those of every row that
 -- keeps it back, along all its rejections; it comes home by one decision if all of them are of one cause.
-with recursive other as (
-    select l.rowid::integer as row, s.entity, x.code, x.parent_entity, x.parent_key
-    from (select rowid, sort, unnest(more) as x from rejected_line where more is not null) l
-    join rejected_sort s on s.id = l.sort
-), kept as (
-    select k.row, k.parent from link k join cause c on c.id = k.cause and c.code = 'parent_quarantined' where k.parent is not null
-    union
-    select o.row, p.rowid::integer from other o join rejected_entity e on e.name = o.parent_entity
-    join rejected_line p on p.entity = e.id and p.key = o.parent_key where o.code = 'parent_quarantined'
-), defect as (
+with recursive defect as (
     select (row_number() over ())::smallint as id, * from (
         select entity, code from cause union select entity, code from other) where code <> 'parent_quarantined'
 ), waits as (

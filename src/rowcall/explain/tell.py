@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +16,8 @@ from rowcall.mapping.model import Mapping
 from rowcall.plan.source_sql import ContentTypes
 from rowcall.postgres.connect import Session
 from rowcall.schema import Schema
+
+MOST_PARENTS = 1_000  # rows that are looked at on the way to a root
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,24 @@ class Teller:
         return Fate(reference, entity, key, line[0], str(line[1]) if line[1] else None, line[2])
 
     def _chain(self, entity: str, key: str) -> tuple[Link, ...]:
-        """From the row to its root: up along the parents that keep each other back."""
-        chain: dict[tuple[str, str], Link] = {}
-        at: tuple[str, str] | None = (entity, key)
-        while at and at not in chain and (row := self.ledger.quarantined_of(*at)):
-            chain[at] = Link(*at, row[2][0].get("code"))
-            at = (row[6], row[7]) if row[6] else None
-        return tuple(chain.values())
+        """From the row to its root: the shortest way along the parents that keep each other back."""
+        ways: deque[tuple[Link, ...]] = deque([()])
+        todo, seen = deque([(entity, key)]), {(entity, key)}
+        root: tuple[str, str] | None = None
+        longest: tuple[Link, ...] = ()
+        while todo and len(seen) < MOST_PARENTS:
+            at, way = todo.popleft(), ways.popleft()
+            if (row := self.ledger.quarantined_of(*at)) is None:
+                continue
+            root, longest = root or (row[4], row[5]), (*way, Link(*at, row[2][0].get("code")))
+            if at == root:
+                return longest
+            for parent in [(r.get("parent_entity"), r.get("parent_key")) for r in row[2]] + [(row[6], row[7])]:
+                if parent[0] and parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
+                    ways.append(longest)
+        return longest
 
     def _nulled(self, entity: str, key: str) -> tuple[dict[str, object], ...]:
         rows = self.ledger.session.rows(query("nulled_of"), [entity, key])

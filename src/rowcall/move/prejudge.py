@@ -82,10 +82,10 @@ class Prejudge:
         name = judge.entity.name
         self.duck.register("verdicts", verdicts.table)
         self._do("add", entity=name, chunk=chunk.id)
-        for group in judge.group_references:
+        for place, group in enumerate(judge.group_references):
             self.duck.execute(
                 f"insert into link select {literal(name)}, k::varchar, {group.name}_parent_entity, {group.name}_parent, "
-                f"{group.needs_sound}, {group.needs_included} from verdicts where {group.name}_parent is not null"
+                f"{group.needs_sound}, {group.needs_included}, {place} from verdicts where {group.name}_parent is not null"
             )
         self.duck.unregister("verdicts")
         for number, unique in enumerate(judge.uniques):

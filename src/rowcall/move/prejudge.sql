@@ -2,7 +2,8 @@
 
 -- name: create
 create or replace table pre (entity varchar, k varchar, chunk integer, state varchar, root_entity varchar, root_key varchar);
-create or replace table link (entity varchar, k varchar, parent_entity varchar, parent_key varchar, sound boolean, included boolean);
+create or replace table link (entity varchar, k varchar, parent_entity varchar, parent_key varchar, sound boolean, included boolean,
+    place integer);
 create or replace table claim (entity varchar, k varchar, uniq integer, value varchar);
 
 -- name: add
@@ -26,11 +27,12 @@ where state = 'sound' and (entity, k) in (select entity, k from refused);
 create or replace table frontier as select entity, k, state, root_entity, root_key from pre where state <> 'sound';
 
 -- name: spread
--- Children of rows that will not migrate: a quarantined parent hands its root on, an excluded one makes the child a root.
+-- Children of rows that will not migrate: a quarantined parent hands its root on, an excluded one makes the child a root,
+-- whoever else keeps it back; of several parents the first reference's counts.
 create or replace table hit as
 select l.entity, l.k, 'bad' as state,
-       arg_min(case when f.state = 'bad' then f.root_entity else l.entity end, f.k) as root_entity,
-       arg_min(case when f.state = 'bad' then f.root_key else l.k end, f.k) as root_key
+       arg_min(case when f.state = 'bad' then f.root_entity else l.entity end, (f.state <> 'excluded', l.place, f.k)) as root_entity,
+       arg_min(case when f.state = 'bad' then f.root_key else l.k end, (f.state <> 'excluded', l.place, f.k)) as root_key
 from frontier f
 join link l on l.parent_entity = f.entity and l.parent_key = f.k
 join pre p on p.entity = l.entity and p.k = l.k and p.state = 'sound'

@@ -10,7 +10,7 @@ from rowcall.ledger.book import ChunkRecord, Ledger
 from rowcall.move.assignment import Assignment, assign
 from rowcall.move.belt import Stop, Tables
 from rowcall.move.duplicates import create_duplicates
-from rowcall.move.fates import load_from_ledger
+from rowcall.move.fates import load_from_ledger, load_hopeful
 from rowcall.move.forecast import Forecast
 from rowcall.move.settle import Chapter, place_carefully
 from rowcall.move.worker import Crew, Worker
@@ -19,6 +19,7 @@ from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 from rowcall.progress import silent
 from rowcall.rejected import create_rejected
+from rowcall.rows import Reason
 
 KEYS = 1_000  # rows written again at a time
 
@@ -39,31 +40,37 @@ class Recheck:
         create_rejected(self.crew.workers[0].duck, table)
         Forecast(self.plan, self.crew, self.target, True, self.stop, silent, table)()
 
-    def refused_again(self, entity: str, keys: Sequence[str]) -> int:
-        """How many of these rows the target refuses, by the same careful way by which a run finds them."""
+    def refused_again(self, entity: str, keys: Sequence[str]) -> dict[str, str]:
+        """Key -> evidence of those of these rows that the target refuses, found by the same careful way as in a run."""
         worker, judge = self.crew.workers[0], self.plan.judge(entity)
         step = next(s for s in self.plan.steps if judge in s.judges)
         tables = Tables(self.plan, worker)
         tables.load_hops(step)
         records = {record.name: record for record in self.ledger.entities()}
         for parent in dict.fromkeys(p for j in step.judges for p in j.parents):
-            load_from_ledger(worker.duck, self.plan.judge(parent), records[parent].id, self.target)
+            if parent in step.group.entities:  # it may be in quarantine for the very row that is asked about
+                load_hopeful(worker.duck, self.plan.judge(parent), self.plan, worker.reader)
+            else:
+                load_from_ledger(worker.duck, self.plan.judge(parent), records[parent].id, self.target)
         for member in step.judges:
             create_duplicates(worker.duck, member)
         tables.build_routes(step)
         work = assign(self.plan, records[entity])
-        return sum(self._refused(worker, work, keys[at : at + KEYS]) for at in range(0, len(keys), KEYS))
+        found: dict[str, str] = {}
+        for at in range(0, len(keys), KEYS):
+            found |= self._refused(worker, work, keys[at : at + KEYS])
+        return found
 
-    def _refused(self, worker: Worker, work: Assignment, keys: Sequence[str]) -> int:
+    def _refused(self, worker: Worker, work: Assignment, keys: Sequence[str]) -> dict[str, str]:
         judge = work.judge
-        chapter, rejected = Chapter(work, ChunkRecord(0, judge.entity.name, Span(), "planned", 0, None)), 0
+        chapter = Chapter(work, ChunkRecord(0, judge.entity.name, Span(), "planned", 0, None))
         with suppress(_TakenBack), worker.session.transaction():
             worker.session.execute("set constraints all immediate")
             for verdicts in worker.judged_where(judge, judge.key.among(keys), carefully=True):
                 place_carefully(worker.session, verdicts, chapter)
-                rejected += verdicts.rejected.num_rows
             raise _TakenBack
-        return chapter.counts.quarantined - rejected
+        rows = [row for table in chapter.quarantined for row in table.select(["key", "code", "evidence"]).to_pylist()]
+        return {row["key"]: row["evidence"] for row in rows if row["code"] == Reason.REFUSED_BY_TARGET.value}
 
 
 class _TakenBack(Exception):

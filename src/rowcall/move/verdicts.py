@@ -18,6 +18,7 @@ from rowcall.move.encode import Column
 from rowcall.move.ids import uuid5s
 from rowcall.plan.json_fault import json_fault
 from rowcall.plan.judge import Judge, asked_name, out_name
+from rowcall.plan.paths import fate_table
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
 from rowcall.rows import Counts, Outcome
@@ -49,13 +50,13 @@ _FINDINGS = pa.list_(
 )
 # A row with a defect of its own is its own root, whatever else keeps it back.
 _REJECTED_SQL = """
-select k::varchar as key, f.code, f."column", f.reference, f.hop, f.evidence,
-       case when victim then f.root_entity else {own} end as root_entity,
-       case when victim then f.root_key else k::varchar end as root_key, f.parent_entity, f.parent_key,
+select n.k::varchar as key, f.code, f."column", f.reference, f.hop, f.evidence,
+       case when victim then {root_entity} else {own} end as root_entity,
+       case when victim then {root_key} else n.k::varchar end as root_key, f.parent_entity, f.parent_key,
        to_json(list_transform(findings, lambda x: struct_pack(code := x.code, "column" := x."column",
            reference := x.reference, hop := x.hop, "value" := x."value", evidence := x.evidence,
            detail := x.detail, parent_entity := x.parent_entity, parent_key := x.parent_key)))::varchar as rejections
-from (select k, findings, findings[1] as f, is_victim(findings) as victim from n where findings is not null)"""
+from (select k, findings, findings[1] as f, is_victim(findings) as victim from n where findings is not null) n {fates}"""
 
 
 def rejected_rows(rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -112,8 +113,14 @@ class Verdicts:
         if not any(row["key"] in found for row in rows):
             return self
         for row in rows:
-            if row["key"] in found:
-                row["rejections"] = json.dumps([*json.loads(row["rejections"]), found[row["key"]]], ensure_ascii=False)
+            if more := found.get(row["key"]):
+                told = json.loads(row["rejections"])
+                if row["root_entity"] == self.judge.entity.name and row["root_key"] == row["key"]:
+                    # Its parents fell by the row itself: what the target says is its own defect, and comes first.
+                    row |= dict.fromkeys(("reference", "hop", "parent_entity", "parent_key")) | dict(more)
+                    row["rejections"] = json.dumps([more, *told], ensure_ascii=False)
+                else:
+                    row["rejections"] = json.dumps([*told, more], ensure_ascii=False)
         return Verdicts(self.judge, self.judged, rejected_rows(rows), self._sound)
 
     def payloads(self, table: Any) -> list[Column]:
@@ -244,8 +251,16 @@ def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, a
             duck.unregister(name)
     if judged["findings"].null_count == judged.num_rows:
         return Verdicts(judge, judged)
-    own = literal(judge.entity.name)
-    return Verdicts(judge, judged, _judged(_REJECTED_SQL.format(own=own), judged, duck).cast(REJECTED))
+    return Verdicts(judge, judged, _judged(_rejected_sql(judge), judged, duck).cast(REJECTED))
+
+
+def _rejected_sql(judge: Judge) -> str:
+    """The root of a row of a cyclic group is that by which it fell, as its own children have it."""
+    own, fates, root = literal(judge.entity.name), "", ("f.root_entity", "f.root_key")
+    if judge.group_references:
+        fates = f"left join {fate_table(judge.entity.name)} o on o.k = n.k and o.root_entity is not null"
+        root = "coalesce(o.root_entity, f.root_entity)", "coalesce(o.root_key, f.root_key)"
+    return _REJECTED_SQL.format(own=own, fates=fates, root_entity=root[0], root_key=root[1])
 
 
 _ANSWERS = pa.schema([*((name, pa.string()) for name in ("k", "code", "evidence", "detail")), ("bytes", pa.binary())])

@@ -337,10 +337,17 @@ from judged j
     def _struct(self, place: int, finding: Finding) -> str:
         fields = [
             str(place), f"j.f{place}", literal(finding.column), literal(finding.reference), finding.hop,
-            finding.value, finding.evidence, finding.detail,
+            finding.value, finding.evidence, finding.detail, self._by_itself(finding),
             *(finding.root or ("null", "null")), *(finding.parent or ("null", "null")),
         ]  # fmt: skip
         return f"rejection({', '.join(fields)})"
+
+    def _by_itself(self, finding: Finding) -> str:
+        """Whether a parent is kept back by the row itself: possible in a cyclic group only."""
+        if finding.root is None or not self.group:
+            return "false"
+        entity, key = finding.root
+        return f"coalesce({entity} = {literal(self.entity.name)} and {key} = j.k::varchar, false)"
 
     def _conceded(self) -> str:
         if not self.conceded:

@@ -71,7 +71,7 @@ class Reader:
                     yield batch
                     del batch  # here and all along the belt: no batch is held while the next one comes
                 if not seen:
-                    yield from pa.Table.from_batches([], reader.schema).to_batches(max_chunksize=1)
+                    yield pa.RecordBatch.from_pylist([], reader.schema)
         except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
             raise (self._stopped(error) if _state(error) else self._broken_off(sql, error)) from None
 

@@ -1,3 +1,3 @@
-from rowcall.plan.proof.writer import Known, Untold, proof_sql
+from rowcall.plan.proof.writer import CIRCLE, Known, Untold, proof_sql
 
-__all__ = ["Known", "Untold", "proof_sql"]
+__all__ = ["CIRCLE", "Known", "Untold", "proof_sql"]

@@ -44,6 +44,7 @@ class Paths:
     types: ContentTypes
     add: AddTable
     fate: FateOf | None
+    version: str = ""  # tells the same paths with other fates apart
 
     def answer(self, number: int, reference: Reference, rows: Rows, wanted: frozenset[str] = CODE) -> Answer:
         """The reference `number` of the entity whose rows these are."""
@@ -54,10 +55,12 @@ class Paths:
         ]
         joins = tuple(join for answer in answers for join in answer.joins)
         if reference.type_column is not None:
-            return Answer(joins, self._by_type(reference, answers, rows))
+            return Answer(joins, self._by_type(reference, answers, rows, wanted))
         return Answer(joins, _combined([a.fields for a in answers]) if tried else answers[0].fields)
 
-    def _by_type(self, reference: Reference, answers: Sequence[Answer], rows: Rows) -> dict[str, str]:
+    def _by_type(
+        self, reference: Reference, answers: Sequence[Answer], rows: Rows, wanted: frozenset[str]
+    ) -> dict[str, str]:
         type_ = rows.read(f"t {reference.type_column}", f"{ident(reference.type_column or '')}::text")
         unknown = {
             "code": f"case when {type_} is null then 'null_reference' else 'unknown_type' end",
@@ -71,7 +74,7 @@ class Paths:
         return {
             name: f"case {' '.join(f'when {when} then {fields[name]}' for when, fields in branches)} "
             f"else {unknown.get(name, 'null')} end"
-            for name in answers[0].fields
+            for name in sorted(wanted)
         }
 
     def _route(self, place: str, reference: Reference, route: Route, rows: Rows, wanted: frozenset[str]) -> Answer:
@@ -79,7 +82,7 @@ class Paths:
             return _Way(self, place, reference, route, rows).answer(wanted)
         own = Rows(rows.entity, self.source)  # several rows for one: they are met before they are joined
         answer = _Way(self, place, reference, route, own).answer(wanted | {"names"})
-        name = self.add(f"{rows.entity.name} {reference.column} {place}", _met(own, answer))
+        name = self.add(f"{rows.entity.name} {reference.column} {place}{self.version}", _met(own, answer))
         return Answer((f"left join {name} w{place} on w{place}.k = e.k",), {f: f"w{place}.{f}" for f in answer.fields})
 
 

@@ -20,6 +20,7 @@ from rowcall.rows import Reason
 from rowcall.sql import ident, label, literal
 
 Known = Collection[tuple[str, str, str | None]]  # (entity, code, column) of every sort of rejected rows that there is
+CIRCLE = "circle"  # in place of a code: rows that have a defect of their own, and parents that fell by it
 _UNTOLD = {
     Reason.REFUSED_BY_TARGET: "only the target knows what it refuses",
     Reason.EXPRESSION_FAILED: "an expression that fails on a row would end the query, too",
@@ -47,6 +48,10 @@ class _Writer:
     def proof(self, entity: Entity, code: Reason) -> str:
         if code in _UNTOLD:
             raise Untold(_UNTOLD[code])
+        if entity.where:  # a condition that fails says nothing of a row that another one excludes
+            self._need(entity, Reason.EXPRESSION_FAILED.value, None, _UNTOLD[Reason.EXPRESSION_FAILED])
+        if code.order >= Reason.PARENT_QUARANTINED.order:
+            self._need(entity, CIRCLE, None, "rows of a circle keep each other back")
         with_fates = code.order >= Reason.PARENT_EXCLUDED.order
         rows = Rows(entity, self.know.source)
         defects = self._defects(rows, self._paths(() if with_fates else None))
@@ -91,7 +96,7 @@ class _Writer:
     def _sound(self, rows: Rows, hopeful: Sequence[str]) -> list[Defect]:
         """All defects of an entity, where the source can tell them. Raises Untold where rows have others."""
         for code, why in _UNTOLD.items():
-            self._need(rows.entity, code, None, why)
+            self._need(rows.entity, code.value, None, why)
         defects = self._defects(rows, self._paths(hopeful))
         return self._told(rows.entity, self._with_uniqueness(rows, defects))
 
@@ -145,7 +150,14 @@ class _Writer:
         def fate(entity: str) -> Fate | None:
             return None if entity in (hopeful or ()) else self.fate(entity)
 
-        return Paths(self.plan.mapping, know.source, know.content_types, self._add, None if hopeful is None else fate)
+        return Paths(
+            self.plan.mapping,
+            know.source,
+            know.content_types,
+            self._add,
+            None if hopeful is None else fate,
+            " at first" if hopeful else "",
+        )
 
     def _judged(self, rows: Rows, defects: Sequence[Defect]) -> str:
         """The row j: its key, whether a rule excludes it, and what its defects speak of."""
@@ -219,14 +231,14 @@ class _Writer:
         for defect in defects:
             for code in defect.codes if defect.sql is None else ():
                 if upto is None or code.order <= upto.order:
-                    self._need(entity, code, defect.column, defect.why)
+                    self._need(entity, code.value, defect.column, defect.why)
         return [defect for defect in defects if defect.sql is not None]
 
-    def _need(self, entity: Entity, code: Reason, column: str | None, why: str) -> None:
+    def _need(self, entity: Entity, code: str, column: str | None, why: str) -> None:
         """Raises Untold where the entity has rows that were rejected so."""
-        if any(e == entity.name and c == code.value and column in (None, at) for e, c, at in self.known):
+        if any(e == entity.name and c == code and column in (None, at) for e, c, at in self.known):
             where = f"{entity.name}.{column}" if column else entity.name
-            raise Untold(f"{where}, {code.value}: {why}")
+            raise Untold(f"{where}, {code}: {why}")
 
 
 def _possible(reference: Reference, with_fates: bool) -> Iterable[Reason]:
