@@ -110,8 +110,12 @@ class _Compiler:
         answer = compiler.answer(start, self.table, f"r{number}_{place}")
         self.prepare += compiler.statements
         self.joins += answer.joins
-        own = route.path[0].column if route.path[0].climb else compiler.start_column
-        return answer.fields | {PLAIN: f"{self._start(own).sql} is null"}
+        plain = f"{start.sql} is null"
+        if route.path[
+            0
+        ].climb:  # it leads nowhere upwards; a row that has no name to be climbed from is not told by that
+            plain = f"{self._start(route.path[0].column).sql} is null and {start.sql} is not null"
+        return answer.fields | {PLAIN: f"({plain})"}
 
     def _start(self, column: str) -> Start:
         found = need_column(self.table, column)

@@ -107,7 +107,10 @@ class RouteCompiler:
         on = same(f"{joined}.v", kind(landing), here.sql, here.kind)
         join = f"left join {lookup} {joined} on {on}"
         if hop.climb:
-            return Answer((join,), {name: f"{joined}.{name}" for name in FIELDS})
+            # Who has no name to be climbed from leads nowhere.
+            nameless = NOTHING | {"code": "'null_reference'", "hop": str(number)}
+            fields = {f: f"case when {here.sql} is null then {nameless[f]} else {joined}.{f} end" for f in FIELDS}
+            return Answer((join,), fields)
         return Answer((join,), self._step(number, hop, here.sql, joined))
 
     def _step(self, number: int, hop: Hop, value: str, joined: str) -> dict[str, str]:

@@ -97,14 +97,16 @@ class _Way:
     def answer(self, wanted: frozenset[str]) -> Answer:
         first = self.route.path[0]
         value, value_kind = self.rows.column(begins(first))
-        plain = self.rows.column(first.column)[0] if first.climb else value
+        plain = f"{value} is null"
+        if first.climb:
+            plain = f"{self.rows.column(first.column)[0]} is null and {value} is not null"
         for number, hop in enumerate(self.route.path, 1):
             value, value_kind = (
                 self._climb(number, hop, value) if hop.climb else self._step(number, hop, value, value_kind)
             )
         last = self._end(value)
         fields = {name: f"case {self._when(name)} else {last[name]} end" for name in sorted(wanted & last.keys())}
-        return Answer(tuple(self.joins), fields | ({"plain": f"({plain} is null)"} if "plain" in wanted else {}))
+        return Answer(tuple(self.joins), fields | ({"plain": f"({plain})"} if "plain" in wanted else {}))
 
     def _when(self, name: str) -> str:
         return " ".join(f"when {condition} then {fields.get(name, 'null')}" for condition, fields in self.stops)
@@ -139,6 +141,7 @@ class _Way:
     def _climb(self, number: int, hop: Hop, value: str) -> tuple[str, str]:
         alias = f"h{self.place}_{number}"
         self.joins.append(f"left join {self._ended(number, hop)} {alias} on {alias}.at = {value}")
+        self._stop(f"{value} is null", "'null_reference'", number)
         self._stop(f"{alias}.at is null", "'cyclic_path'", number)
         self._stop(f"{alias}.code is not null", f"{alias}.code", number, f"{alias}.names")
         return f"{alias}.v", self._onward(number)[1]

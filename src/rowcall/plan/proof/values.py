@@ -16,6 +16,8 @@ from rowcall.sql import ident, literal
 
 SOFT_ERRORS = 160000  # pg_input_error_info() came with Postgres 16
 TOO_MUCH = ("22003", "22008", "22001", "22026")  # well formed, but more than the type holds
+# Versions from which on a type takes more texts: 0x1F and 1_000 as numbers, 'infinity' as an interval (release notes of 16, 17).
+_SINCE = dict.fromkeys(("int2", "int4", "int8", "numeric"), (160000,)) | {"interval": (170000,)}
 _ASKED = frozenset({Reason.MALFORMED_JSON, Reason.NOT_CONVERTIBLE, Reason.OUT_OF_RANGE, Reason.UNSTORABLE_TEXT})
 
 
@@ -111,8 +113,11 @@ class _Value:
         """What the server's own input function says of a text. Errors by SQLSTATE, as postgres.ask has them."""
         json = self.wanted.name in ("json", "jsonb")
         codes = tuple(_ASKED if json else _ASKED - {Reason.MALFORMED_JSON})
-        if self.know.source.server_version < SOFT_ERRORS:
+        version, asked = self.know.source.server_version, self.know.target.server_version
+        if version < SOFT_ERRORS:
             return _Branch(codes, why="servers before Postgres 16 cannot be asked whether a text is a value of a type")
+        if any((version < since) != (asked < since) for since in _SINCE.get(self.wanted.name, ())):
+            return _Branch(codes, why=f"the two servers do not take the same texts as {self.wanted.formatted}")
         if self.wanted.schema != "pg_catalog":
             return _Branch(codes, why=f"the source has no type {self.wanted.formatted}")
         state = f"j.s{self.number}"

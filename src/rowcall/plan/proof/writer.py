@@ -48,7 +48,8 @@ class _Writer:
     def proof(self, entity: Entity, code: Reason) -> str:
         if code in _UNTOLD:
             raise Untold(_UNTOLD[code])
-        if entity.where:  # a condition that fails says nothing of a row that another one excludes
+        if entity.where or code.order > Reason.AFTER_CUTOFF.order:
+            # A row on which something fails is not excluded by anything else, and its other values are not judged.
             self._need(entity, Reason.EXPRESSION_FAILED.value, None, _UNTOLD[Reason.EXPRESSION_FAILED])
         if code.order >= Reason.PARENT_QUARANTINED.order:
             self._need(entity, CIRCLE, None, "rows of a circle keep each other back")
