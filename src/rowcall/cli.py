@@ -200,6 +200,7 @@ def _run_json(result: RunResult) -> dict[str, Any]:
     return {
         "complete": result.complete,
         "forecast": {"matched": result.forecast_matched},
+        "unproven": result.unproven,
         "totals": {**vars(result.totals), "open": result.open},
         "entities": [entity_line(e).as_json() for e in result.entities],
         "seconds": result.seconds,

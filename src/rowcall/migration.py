@@ -17,7 +17,7 @@ from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import LedgerConflict, NotConserved, UsageError
 from rowcall.ledger import EntityRecord, EntitySums, Ledger, ProofBook, Status, read_status
 from rowcall.mapping import peek, without_endpoints
-from rowcall.move.belt import Stop, Tables, interruptible
+from rowcall.move.belt import Stop, Tables, attended, interruptible
 from rowcall.move.budget import over_budget
 from rowcall.move.forecast import Forecast
 from rowcall.move.pools import LocalPool
@@ -163,7 +163,7 @@ class Migration:
                     glances = Glances(desk.mapping, desk.plan.knowledge.source)
                     self._settle(desk, snapshot, hands, stop, on_progress, only, glances)
                     known = self._gate(desk, snapshot, hands.lead, only, glances)
-                    explain.note_proofs(desk.plan, desk.ledger)
+                explain.note_proofs(desk.plan, desk.ledger)
                 return self._result(desk, only, started, known)
 
     def _open_ledger(self, desk: Desk) -> bool:
@@ -306,26 +306,19 @@ class Migration:
         """The causes (of one entity or all), each proof asked of the source anew; the ledger keeps the answers."""
         with self._desk(lock=True) as desk:
             _need(desk.ledger)
-            _need_complete(desk.ledger)
+            _need_provable(desk.ledger, desk.mapping.fingerprint)
             needed(desk.plan, [entity] if entity else [])
             stop, snapshot = Stop(), desk.snapshot()
             target, duck = desk.reader("target"), desk.workspace.duck
             source = desk.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
-            known = explain.analyse(desk.plan, desk.ledger, target, duck)
             checks = Recheck(desk.plan, desk.ledger, lambda: desk.crew(snapshot, stop), target, stop)
+            prover = explain.Prover(desk.plan, desk.ledger, source, target, duck, checks)
             with interruptible(stop, "what was asked is not kept: `rowcall explain --prove` begins anew"):
-                prover = explain.Prover(desk.plan, desk.ledger, source, duck, checks)
-                asked = prover.prove(known, on_progress, entity)
+                asked = attended(lambda: prover.prove(on_progress, entity), [source, target, checks, stop])
             explain.keep_proofs(desk.ledger, asked)
-            self._tell_moved(desk, snapshot, asked)
+            if not all(c.proof and c.proof.held for c in asked) and desk.ledger.read_until() != snapshot.visible:
+                self.notify("transactions ran at the source since the run: what does not hold may be their changes")
             return tuple(c for c in asked if entity in (None, c.entity))
-
-    def _tell_moved(self, desk: Desk, snapshot: SourceSnapshot, asked: Sequence[explain.Cause]) -> None:
-        """A proof may fail because the source is not what the run read."""
-        if any(c.proof and c.proof.held is False for c in asked):
-            read = desk.ledger.snapshots()[-1].visible
-            if read != snapshot.visible:
-                self.notify("the source moved since the run: what does not hold may be its changes")
 
     def explain(self, entity: str, key: str) -> explain.Story:
         """One row's story: its path hop by hop, with the values seen, and its fate."""
@@ -342,7 +335,7 @@ class Migration:
         with self._desk() as desk:
             _need(desk.ledger)
             found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
-            causes = explain.with_samples(desk.ledger, found, show_values)
+            causes = explain.with_samples(desk.plan, desk.ledger, found, show_values)
             related, sums = explain.relations(desk.workspace.duck), desk.ledger.sums()
             matched = forecast.matched(
                 desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
@@ -365,8 +358,15 @@ def _need(ledger: Ledger) -> None:
         )
 
 
-def _need_complete(ledger: Ledger) -> None:
-    if (state := ledger.run().state) != "complete":
+def _need_provable(ledger: Ledger, mapping: str) -> None:
+    """A complete run of this very mapping (its fingerprint)."""
+    run = ledger.run()
+    if run.mapping_fingerprint != mapping:
+        raise UsageError(
+            "the mapping changed since this run began: its causes are those of the earlier one",
+            hint="prove them with that mapping, or begin anew with `rowcall run --restart`",
+        )
+    if (state := run.state) != "complete":
         raise UsageError(
             f"the run is not complete ({state}): its causes cannot be proven before every row is settled",
             hint="finish it with `rowcall run`",

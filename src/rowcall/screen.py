@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,17 +60,22 @@ class Screen:
         if output is None:
             yield self.write
             return
+        output = output.resolve()
         plain = output.is_file() or not output.exists()  # a pipe or a device is written to as it is
         made = output.with_name(f".{output.name}.part") if plain else output
         try:
-            with made.open("w", encoding="utf-8", newline="") as file:
-                yield file.write
-            if plain:
-                made.replace(output)
+            file = made.open("w", encoding="utf-8", newline="")
         except OSError as error:
             raise UsageError(
                 f"{output} cannot be written: {error.strerror}", hint="name another file behind -o"
             ) from None
+        try:
+            with file:
+                yield file.write
+            if plain:
+                if output.exists():
+                    shutil.copymode(output, made)
+                made.replace(output)
         finally:
             if plain:
                 made.unlink(missing_ok=True)

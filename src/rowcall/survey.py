@@ -69,7 +69,9 @@ def _admin_log(source: Session, schema: Schema, mapping: Mapping) -> tuple[str, 
     if log is None or types not in schema.tables or not all(map(log.column, ADMIN_LOG_COLUMNS)):
         return None
     names = qualified(log.qualified), qualified(types)
-    allowed = " and ".join(f"has_table_privilege({literal(name)}, 'select')" for name in names)
+    allowed = " and ".join(
+        f"has_table_privilege({literal(name)}, 'select') and not row_security_active({literal(name)})" for name in names
+    )
     return names if source.value(f"select {allowed}") else None
 
 

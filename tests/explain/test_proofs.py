@@ -67,7 +67,7 @@ def test_a_source_that_changed_is_told(project: Project) -> None:
     assert (dangling.held, dangling.missing, dangling.surplus) == (False, 0, 1)
     assert victims is not None
     assert (victims.held, victims.missing, victims.surplus) == (False, 1, 0)
-    assert any("the source moved since the run" in note for note in project.notes)
+    assert any("transactions ran at the source since the run" in note for note in project.notes)
     assert project.run().exit_code == 5
     project.source.execute("delete from visit where id = 1000; update visit set person_id = 4 where id = 4")
     project.prove()
@@ -156,9 +156,7 @@ def test_an_expression_that_fails_ends_the_query(make_project: MakeProject) -> N
     )
     project.write("item: {from: item, columns: {n: {sql: 1 / n}, t: {from: t, convert: int}}}")
     project.foreseen_run()
-    proofs = project.prove()
-    assert proofs["item", "expression_failed"].kind == "checked"
-    assert proofs["item", "not_convertible"].kind in ("query", "checked")
+    assert {proof.kind for proof in project.prove().values()} == {"checked"}
 
 
 def test_an_older_server_is_not_asked_for_values(make_project: MakeProject, postgres_15: str) -> None:

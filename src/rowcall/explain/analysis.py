@@ -10,7 +10,7 @@ import duckdb
 from rowcall.explain.causes import Cause, find_causes, query, read_rejected
 from rowcall.explain.fitting import fitting
 from rowcall.explain.proof import Proof
-from rowcall.explain.prove import sorts, write_proofs
+from rowcall.explain.written import sorts, write_proofs
 from rowcall.ledger import Ledger, ProofBook
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
@@ -18,14 +18,15 @@ from rowcall.postgres.read import Reader
 
 def analyse(plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     """Root first, with the remedies that fit. A proof is as it was when it was last asked; of a run that is not over it is
-    written now."""
+    written now. What another mapping would say of the run is not asked."""
     read_rejected(target, duck)
     causes = find_causes(duck)
-    proofs = write_proofs(plan, sorts(ledger))
-    proofs |= {(r.entity, r.code): Proof.recorded(r) for r in ProofBook(ledger.session).proofs()}
-    return tuple(
-        replace(cause, proof=proofs[cause.entity, cause.code], remedies=_remedies(plan, cause)) for cause in causes
-    )
+    proofs = {(r.entity, r.code): Proof.recorded(r) for r in ProofBook(ledger.session).proofs()}
+    if ledger.run().mapping_fingerprint == plan.mapping.fingerprint:
+        if any((cause.entity, cause.code) not in proofs for cause in causes):
+            proofs = write_proofs(plan, sorts(ledger)) | proofs
+        causes = tuple(replace(cause, remedies=_remedies(plan, cause)) for cause in causes)
+    return tuple(replace(cause, proof=proofs.get((cause.entity, cause.code))) for cause in causes)
 
 
 def _remedies(plan: Plan, cause: Cause) -> tuple[str, ...]:

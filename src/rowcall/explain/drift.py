@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rowcall.mapping.model import Entity, Reference
 from rowcall.plan.keys import BIGINT, bare, entity_key
@@ -15,7 +15,7 @@ from rowcall.sql import ident, qualified
 @dataclass(frozen=True)
 class Drift:
     """The rows of an entity that name a content type by one of its ids. `first` and `last` are the least and the greatest
-    value of `by`, a time column of the row (its key where it has none), as text."""
+    value of `by`, a time column of the row (its key where it has none), as text; None where that key is no number."""
 
     entity: str
     column: str
@@ -24,8 +24,8 @@ class Drift:
     former: bool
     rows: int
     by: str
-    first: str | None
-    last: str | None
+    first: str | None = field(repr=False)
+    last: str | None = field(repr=False)
 
 
 def drifts(plan: Plan, source: Session) -> tuple[Drift, ...]:
@@ -57,4 +57,4 @@ def _time(plan: Plan, entity: Entity) -> tuple[str, str]:
     if named and named[0]:
         return named[0], ident(named[0])
     key = entity_key(entity, plan.knowledge.source)
-    return ", ".join(entity.key), key.names if key.kind == BIGINT else f"({key.sql})"
+    return ", ".join(entity.key), key.names if key.kind == BIGINT else "null::text"

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 import duckdb
 
+from rowcall.errors import SourceUnreadable
+from rowcall.explain.analysis import analyse
 from rowcall.explain.causes import Cause, query
-from rowcall.explain.proof import CHECKED, QUERY, Proof
+from rowcall.explain.proof import QUERY, Proof
+from rowcall.explain.written import checked, sorts, write_proofs
 from rowcall.ledger import Ledger
 from rowcall.loading import load, table_of
 from rowcall.plan.plan import Plan
-from rowcall.plan.proof import CIRCLE, Known, Untold, proof_sql
 from rowcall.plan.source_sql import terminals_sql
-from rowcall.postgres.read import ComputationFailed, Reader
+from rowcall.postgres.read import STATEMENT_FAULTS, ComputationFailed, Reader
 from rowcall.progress import Meter, OnProgress, silent
 from rowcall.rows import Reason
 from rowcall.sql import literal
@@ -32,53 +34,26 @@ class Checks(Protocol):
         """Key -> evidence of those of these rows that the target refuses when they are written again (and taken back)."""
 
 
-@dataclass(frozen=True)
-class Sorts:
-    """What rows were rejected for: (entity, code) as the cause of a row, and (entity, code, column) as one of its defects."""
-
-    causes: frozenset[tuple[str, str]]
-    defects: frozenset[tuple[str, str, str | None]]
-
-
-def sorts(ledger: Ledger) -> Sorts:
-    """As the ledger's quarantine has them."""
-    rows = ledger.session.rows(query("known"))
-    causes = frozenset((entity, code) for entity, code, _, first, _ in rows if first)
-    late = [code.value for code in Reason if code.order > Reason.PARENT_QUARANTINED.order]
-    circles = {(entity, CIRCLE, None) for entity, *_, lead in rows if lead in late}
-    return Sorts(causes, frozenset((entity, code, column) for entity, code, column, *_ in rows) | circles)
-
-
-def write_proofs(plan: Plan, known: Sorts) -> dict[tuple[str, str], Proof]:
-    """(entity, code) -> the proof, which nobody has asked yet."""
-    return {(entity, code): _written(plan, entity, code, known.defects) for entity, code in sorted(known.causes)}
-
-
-def _written(plan: Plan, entity: str, code: str, known: Known) -> Proof:
-    try:
-        return Proof(QUERY, proof_sql(plan, entity, Reason(code), known) + "\n")
-    except Untold as untold:
-        return checked(untold.why)
-
-
-def checked(why: str) -> Proof:
-    """The proof of a cause that no query on the source alone can show."""
-    return Proof(CHECKED, f"-- {why}:\n-- `rowcall explain --prove` checks it by rowcall's own judge and the target\n")
-
-
 class Prover:
     """`source` reads one snapshot; `duck` holds `rejected`, the first rejection of every quarantined row."""
 
     def __init__(
-        self, plan: Plan, ledger: Ledger, source: Reader, duck: duckdb.DuckDBPyConnection, checks: Checks
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        source: Reader,
+        target: Reader,
+        duck: duckdb.DuckDBPyConnection,
+        checks: Checks,
     ) -> None:
-        self.plan, self.ledger, self.source, self.duck, self.checks = plan, ledger, source, duck, checks
+        self.plan, self.ledger, self.checks = plan, ledger, checks
+        self.source, self.target, self.duck = source, target, duck
         self._judged_again = False
 
-    def prove(
-        self, causes: Sequence[Cause], on_progress: OnProgress = silent, entity: str | None = None
-    ) -> tuple[Cause, ...]:
-        """The causes with proofs that were asked just now; where only those of one entity are, the others stay as they are."""
+    def prove(self, on_progress: OnProgress = silent, entity: str | None = None) -> tuple[Cause, ...]:
+        """The run's causes with proofs that were asked just now; where only those of one entity are, the others stay as they
+        were."""
+        causes = analyse(self.plan, self.ledger, self.target, self.duck)
         proofs = write_proofs(self.plan, sorts(self.ledger))
         proven = []
         for cause in causes:
@@ -96,8 +71,10 @@ class Prover:
                 table_of(self.duck, "asked", "source_key varchar")
                 load(self.duck, "asked", self.source.batches(proof.sql))
                 return self._compared(cause, proof)
-            except ComputationFailed as error:
-                proof = checked(f"a row of the source ends the query ({error.sqlstate})")
+            except (ComputationFailed, SourceUnreadable) as error:
+                if isinstance(error, SourceUnreadable) and error.sqlstate[:2] not in STATEMENT_FAULTS:
+                    raise
+                proof = checked(f"the source ends the query (SQLSTATE {error.sqlstate})")
         return self._checked(cause, proof)
 
     def _compared(self, cause: Cause, proof: Proof) -> Proof:
@@ -108,7 +85,7 @@ class Prover:
     # -- what the source alone cannot tell --------------------------------------------------------------------------
 
     def _checked(self, cause: Cause, proof: Proof) -> Proof:
-        if cause.code == Reason.REFUSED_BY_TARGET.value:
+        if cause.code in (Reason.REFUSED_BY_TARGET.value, Reason.UNSTORABLE_TEXT.value):
             told = self._evidence(cause)
             refused = self.checks.refused_again(cause.entity, list(told))
             same = sum(refused.get(key) == evidence for key, evidence in told.items())
@@ -117,7 +94,9 @@ class Prover:
             self.checks.judge_again("again")
             self._judged_again = True
         self._load_led(cause)
-        row = self.duck.execute(query("check"), {"entity": cause.entity, "code": cause.code}).fetchone()
+        later = Reason(cause.code).order > Reason.PARENT_QUARANTINED.order
+        params = {"entity": cause.entity, "code": cause.code, "later": later}
+        row = self.duck.execute(query("check"), params).fetchone()
         rows, missing, surplus = map(int, row or (0, 0, 0))
         return _asked(proof, rows, missing, surplus)
 
@@ -131,6 +110,8 @@ class Prover:
         know, mapping = self.plan.knowledge, self.plan.mapping
         entity = mapping.entity(cause.entity)
         table_of(self.duck, "led", "source_key varchar, parent_entity varchar, parent_key varchar")
+        if cause.code != Reason.PARENT_QUARANTINED.value:
+            return
         for reference in entity.references:
             for route in reference.routes:
                 sql = terminals_sql(reference, route, entity, mapping, know.source, know.content_types)

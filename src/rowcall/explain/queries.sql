@@ -122,18 +122,20 @@ select (select count(*) from asked),
 
 -- name: check
 -- The keys that the judge rejects for the same cause when it is asked again. It does not know what the target refuses, so a
--- victim also counts where the source leads it to a row in quarantine, and a row that the judge has here may be such a victim.
+-- victim also counts where the source leads it to a row in quarantine (and the judge finds no other cause), and a row that it has
+-- under a later code may be such a victim.
 with told as (select key from rejected where entity = $entity and code = $code),
 kept as (
     select distinct l.source_key as key from led l
-    join rejected p on p.entity = l.parent_entity and p.key = l.parent_key where $code = 'parent_quarantined'),
+    join rejected p on p.entity = l.parent_entity and p.key = l.parent_key
+    anti join again a on a.entity = $entity and a.code <> $code and a.key = l.source_key),
 judged as (
     select key from again where entity = $entity and code = $code
     union select key from kept join told using (key))
 select (select count(*) from judged join told using (key)),
        (select count(*) from told anti join judged using (key)),
        (select count(*) from judged anti join told using (key)
-        where key not in (select key from rejected where entity = $entity and code = 'parent_quarantined'));
+        where not ($later and key in (select key from rejected where entity = $entity and code = 'parent_quarantined')));
 
 -- name: freed
 -- For each cause the rows that come home once it is healed. What a row waits for are its own defects and those of every row that

@@ -8,29 +8,37 @@ from dataclasses import replace
 
 from rowcall.explain.causes import Cause, Sample, query
 from rowcall.ledger import Ledger
+from rowcall.plan.keys import BIGINT, entity_key, kind
+from rowcall.plan.plan import Plan
 from rowcall.rows import Reason
 
 SHOWN = 60  # characters of a value
 
 
-def with_samples(ledger: Ledger, causes: Sequence[Cause], show_values: bool) -> tuple[Cause, ...]:
+def with_samples(plan: Plan, ledger: Ledger, causes: Sequence[Cause], show_values: bool) -> tuple[Cause, ...]:
     """The causes, each with samples of its example keys."""
     pairs = [(cause.entity, key) for cause in causes for key in cause.examples]
     rows = ledger.session.rows(query("samples"), [[e for e, _ in pairs], [k for _, k in pairs]])
     found = {(entity, key): Sample(key, *rest) for entity, key, *rest in rows}
-    return tuple(replace(cause, samples=tuple(_of(cause, found, show_values))) for cause in causes)
+    return tuple(replace(cause, samples=tuple(_of(plan, cause, found, show_values))) for cause in causes)
 
 
-def _of(cause: Cause, found: Mapping[tuple[str, str], Sample], show_values: bool) -> Iterator[Sample]:
+def _of(plan: Plan, cause: Cause, found: Mapping[tuple[str, str], Sample], show_values: bool) -> Iterator[Sample]:
     for key in cause.examples:
         if sample := found.get((cause.entity, key)):
-            yield sample if show_values else _masked(cause.code, sample)
+            yield sample if show_values else _masked(plan, cause, sample)
 
 
-def _masked(code: str, sample: Sample) -> Sample:
-    key = sample.key if re.fullmatch(r"-?\d+", sample.key) else mask(sample.key)
+def _masked(plan: Plan, cause: Cause, sample: Sample) -> Sample:
+    key = sample.key if numbered(plan, cause.entity) else mask(sample.key)
     value = None if sample.value is None else mask(sample.value)
-    return replace(sample, key=key, value=value, detail=masked_detail(code, sample.value, sample.detail))
+    return replace(sample, key=key, value=value, detail=masked_detail(plan, cause.entity, cause.code, sample.detail))
+
+
+def numbered(plan: Plan, entity: str) -> bool:
+    """Whether an entity's keys are integers: numbers that a database gave out, and no data of a person."""
+    known = next((e for e in plan.mapping.entities if e.name == entity), None)
+    return known is not None and entity_key(known, plan.knowledge.source).kind == BIGINT
 
 
 def mask(text: str) -> str:
@@ -39,8 +47,14 @@ def mask(text: str) -> str:
     return shape if len(text) <= SHOWN else f"{shape}… ({len(text):,} characters)"
 
 
-def masked_detail(code: str, value: str | None, detail: str | None) -> str | None:
-    """A detail names other rows where the path came back to itself or named several parents: masked where their keys are no
-    numbers."""
-    names_rows = code in (Reason.CYCLIC_PATH.value, Reason.AMBIGUOUS_REFERENCE.value)
-    return mask(detail) if detail and names_rows and not re.fullmatch(r"[-\d, ]*", value or "") else detail
+def masked_detail(plan: Plan, entity: str, code: str, detail: str | None) -> str | None:
+    """A detail names other rows where the path came back to itself or named several parents: masked where any key on the paths
+    is no integer."""
+    if detail is None or code not in (Reason.CYCLIC_PATH.value, Reason.AMBIGUOUS_REFERENCE.value):
+        return detail
+    known = next((e for e in plan.mapping.entities if e.name == entity), None)
+    routes = [route for reference in known.references for route in reference.routes] if known else []
+    tables = plan.knowledge.source.tables
+    landings = [tables[hop.table].column(hop.to_column) for route in routes for hop in route.path]
+    plain = all(column is not None and kind(column) == BIGINT for column in landings)
+    return detail if plain and known and all(numbered(plan, r.to) for r in routes) else mask(detail)

@@ -178,7 +178,7 @@ class Ledger:
             "run",
         )
         for table in tables:
-            self.session.execute(f"drop table rowcall.{table}")
+            self.session.execute(f"drop table if exists rowcall.{table}")  # an older version's ledger lacks some
         for kind in ("outcome", "disposition", "run_state", "chunk_state", "key_state"):
             self.session.execute(f"drop type rowcall.{kind}")
         self.session.execute("drop schema rowcall")
@@ -216,6 +216,10 @@ class Ledger:
 
     def snapshots(self) -> list[SnapshotRecord]:
         return [SnapshotRecord(*row) for row in self._rows("snapshots")]
+
+    def read_until(self) -> str:
+        """txid_current_snapshot() of the last snapshot that was read."""
+        return self.snapshots()[-1].visible
 
     def note_snapshot(self, snapshot: int, note: str) -> None:
         self._do("note_snapshot", note, snapshot)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import duckdb
 
@@ -42,6 +42,8 @@ class Stop:
     def now(self) -> None:
         self._event.set()
 
+    cancel = now
+
 
 @contextmanager
 def interruptible(
@@ -55,6 +57,26 @@ def interruptible(
             raise
         stop.now()
         raise Interrupted("interrupted", hint=hint) from None
+
+
+class Cancelled(Protocol):
+    def cancel(self) -> None: ...
+
+
+def attended(work: Callable[[], T], under_way: Sequence[Cancelled]) -> T:
+    """Does the work in a thread of its own, so that Ctrl-C is heard while a server computes: what is under way is cancelled then,
+    again and again until the thread has ended, and KeyboardInterrupt raised."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        try:
+            while not wait([future], PATIENCE).done:
+                pass
+        except KeyboardInterrupt:
+            while not wait([future], PATIENCE).done:
+                for one in under_way:
+                    one.cancel()
+            raise
+        return future.result()
 
 
 class Flow(Generic[C, T]):
@@ -150,7 +172,8 @@ class Tables:
         return self.digests[table]
 
     def build_routes(self, step: Step) -> None:
-        self._load_deletions()
+        if any(DELETIONS in judge.sql for judge in step.judges):
+            self._load_deletions()
         for judge in step.judges:
             for statement in judge.prepare:
                 self.worker.duck.execute(statement)

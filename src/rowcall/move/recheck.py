@@ -21,6 +21,7 @@ from rowcall.progress import silent
 from rowcall.rejected import create_rejected
 from rowcall.rows import Reason
 
+REFUSED = (Reason.REFUSED_BY_TARGET.value, Reason.UNSTORABLE_TEXT.value)  # what the target may say of a row
 KEYS = 1_000  # rows written again at a time
 
 
@@ -34,6 +35,11 @@ class Recheck:
     @cached_property
     def crew(self) -> Crew:
         return self._open()
+
+    def cancel(self) -> None:
+        """Ends what the workers have under way."""
+        if "crew" in vars(self):
+            self.crew.cancel()
 
     def judge_again(self, table: str) -> None:
         """Judges every row anew; those that are rejected go into DuckDB under this name (see rowcall.rejected)."""
@@ -70,7 +76,7 @@ class Recheck:
                 place_carefully(worker.session, verdicts, chapter)
             raise _TakenBack
         rows = [row for table in chapter.quarantined for row in table.select(["key", "code", "evidence"]).to_pylist()]
-        return {row["key"]: row["evidence"] for row in rows if row["code"] == Reason.REFUSED_BY_TARGET.value}
+        return {row["key"]: row["evidence"] for row in rows if row["code"] in REFUSED}
 
 
 class _TakenBack(Exception):

@@ -163,7 +163,7 @@ class _Compiler:
         )
         fine = " or ".join(part for part in (conceded, plain_null) if part != "false")
         created = "j.cutoff_value" if self.entity.cutoff else None
-        evidence = Evidence(name, self.know, created)
+        evidence = Evidence(name, reference, self.know, created)
         self.evidence_joins += evidence.joins
         self.findings.append(
             Finding(

@@ -7,6 +7,8 @@ import re
 from typing import Any, NoReturn
 
 _ZERO = re.compile(r"(?<!\\)(?:\\\\)*(\\u0000)")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _PYTHON = re.compile(r"'|True\b|False\b|None\b|u'")
 _CUT = re.compile(
@@ -31,7 +33,7 @@ def json_fault(text: str) -> tuple[str, int | None]:
     try:
         json.loads(text, parse_constant=_refuse)
     except _Constant as error:
-        found = re.search(re.escape(str(error)), text)
+        found = re.search(re.escape(str(error)), _STRING.sub(lambda m: " " * len(m[0]), text))
         return "nan", found.start() + 1 if found else None
     except json.JSONDecodeError as error:
         return _kind(text, error), error.pos + 1
@@ -59,5 +61,5 @@ def _escapes(text: str) -> tuple[str, int | None]:
     """JSON by its grammar, with an escape that Postgres cannot store."""
     if zero := _ZERO.search(text):
         return "zero_character", zero.start(1) + 1
-    found: Any = _SURROGATE.search(text)
+    found: Any = _SURROGATE.search(_PAIR.sub(lambda m: " " * len(m[0]), text))
     return ("surrogate", found.start() + 1) if found else ("unknown", None)

@@ -39,8 +39,6 @@ class Plan:
     def source_tables(self) -> tuple[str, ...]:
         """Every source table that the run reads."""
         content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
-        if self.knowledge.admin_log:
-            content = {name.replace('"', "") for name in self.knowledge.admin_log}
         return tuple(sorted({e.source for e in self.mapping.entities} | set(self.hop_tables) | content))
 
     @property

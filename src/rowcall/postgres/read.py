@@ -17,6 +17,12 @@ from rowcall.sql import literal, qualified
 
 BATCH_BYTES = 14 << 20  # planning the judge costs as much as 10,000 rows: smaller batches are dear
 
+STATEMENT_FAULTS = (
+    "0A",
+    "42",
+    "54",
+)  # not supported, a mistake of syntax or rights, beyond a limit: the session lives on
+
 # Where no expression of the mapping is to blame, the command ends with these words.
 _FAULT = ("a row cannot be computed", "see the view, or the expression of the mapping, that is read")
 _NO_TEXT = ("a text is not valid in the database's encoding", "mend that row's text, then run again")
@@ -116,8 +122,9 @@ class Reader:
 
     def _stopped(self, error: Exception) -> RowcallError:
         state = _state(error)
-        if is_row_fault(state):
+        if is_row_fault(state) or state[:2] in STATEMENT_FAULTS:
             self._go_back()
+        if is_row_fault(state):
             return ComputationFailed(self.side, state)
         what, then = reason(state)
         if state == "42501":

@@ -12,6 +12,9 @@ from psycopg.pq import Conninfo
 
 from rowcall.errors import ServerError
 
+# As rowcall's own sessions are set: so that a proof means the same here.
+_MEANT = {"PGTZ": "UTC", "PGDATESTYLE": "ISO, YMD"}
+
 
 def environment(dsn: str) -> dict[str, str]:
     """The DSN as libpq's environment variables: they show in no process list."""
@@ -24,7 +27,10 @@ def psql(program: Path, dsn: str, arguments: Sequence[str]) -> int:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done = subprocess.run(
-            [str(program), *arguments], env={**os.environ, **environment(dsn)}, check=False, preexec_fn=_listen
+            [str(program), *arguments],
+            env={**os.environ, **_MEANT, **environment(dsn)},
+            check=False,
+            preexec_fn=_listen,
         )
         return done.returncode
     except OSError as error:

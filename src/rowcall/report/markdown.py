@@ -118,7 +118,10 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
         yield f"... and {count(len(cause.groups) - MOST_GROUPS, 'more group')}\n"
     if cause.samples:
         yield "Samples:\n"
-        seen = [(s.key, place(s.column, s.hop), s.value or "", s.detail or s.evidence or "") for s in cause.samples]
+        seen = [
+            (_code(s.key), place(s.column, s.hop), _code(s.value or ""), _code(s.detail or s.evidence or ""))
+            for s in cause.samples
+        ]
         yield from _table(["key", "where", "value seen", "told"], seen)
     yield f"Proof: {sentences.proof_story(cause)}\n"
     if cause.proof:
@@ -226,5 +229,16 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]
     yield ""
 
 
+def _code(text: str) -> str:
+    """What a row holds, as code: it is not to be taken for markup."""
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    inner = f" {text} " if text.startswith("`") or text.endswith("`") else text
+    return f"{fence}{inner}{fence}" if text.strip() else text
+
+
 def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    parts = re.split(r"(`+[^`]*`+)", re.sub(r"[\r\n]", " ", text))  # code as it is, but for the table's own sign
+    plain = [
+        p if p.startswith("`") else p.replace("\\", "\\\\").replace("<", "&lt;").replace("](", "]\\(") for p in parts
+    ]
+    return "".join(plain).replace("|", "\\|")

@@ -20,6 +20,7 @@ from rowcall.plan.plan import Plan
 from rowcall.rows import Counts
 
 SCHEMA_VERSION = 1
+ANY_PATH = "one of these paths"
 
 
 @dataclass(frozen=True)
@@ -258,15 +259,20 @@ def build_report(
 
 
 def _edges(plan: Plan, related: Relations) -> Iterator[Edge]:
-    """Every way of every reference. Rows that no parent keeps back count on the reference's first way."""
-    counted = dict(related.edges)
+    """Every way of every reference. On which of several ways a row failed is known only of those that a parent keeps back: the
+    others count on a line of their own, to the parent that all ways have."""
     for entity in (judge.entity for step in plan.steps for judge in step.judges):
         for reference in entity.references:
-            for place, route in enumerate(reference.routes):
-                rows = counted.pop((entity.name, reference.column, route.to), 0)
-                rows += counted.pop((entity.name, reference.column, None), 0) if place == 0 else 0
-                path = ", ".join(map(str, route.path))
-                yield Edge(entity.name, reference.column, route.to, path, rows, route.content_type)
+            of = (entity.name, reference.column)
+            astray, parents = related.edges.get((*of, None), 0), {route.to for route in reference.routes}
+            for route in reference.routes:
+                several = sum(other.to == route.to for other in reference.routes) > 1
+                rows = 0 if several else related.edges.get((*of, route.to), 0)
+                rows += astray if len(reference.routes) == 1 else 0
+                yield Edge(*of, route.to, ", ".join(map(str, route.path)), rows, route.content_type)
+            if len(reference.routes) > 1:
+                astray += sum(related.edges.get((*of, to), 0) for to in parents) if len(parents) == 1 else 0
+                yield from (Edge(*of, to, ANY_PATH, astray) for to in parents if astray and len(parents) == 1)
 
 
 def _progress(ledger: Ledger) -> Progress:

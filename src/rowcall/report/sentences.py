@@ -12,6 +12,8 @@ from rowcall.explain.proof import CHECKED, Proof
 from rowcall.report.report import Progress, Report
 from rowcall.report.words import count, duration, moment, percent, rate
 
+# How rowcall's own sessions are set, as far as the meaning of a query hangs on it.
+SESSION = "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';"
 DIFFERENCES = (
     "missing_lines", "surplus_lines", "duplicates", "without_payload", "missing_in_target", "foreign_in_target",
     "broken", "wrong",
@@ -83,7 +85,7 @@ def behind(cause: Cause) -> str:
 
 def priority(cause: Cause) -> str:
     """What one decision is worth: the rows to repair, the rows that come home."""
-    these = "this row" if cause.open == 1 else f"these {count(cause.open)} rows"
+    these = "this row" if cause.rows == 1 else f"these {count(cause.rows)} rows"
     said = f"Repair {these} of {cause.entity} (`{cause.code}`)"
     if not cause.freed:
         return said + "."
@@ -121,7 +123,7 @@ def how_to_ask(proof: Proof) -> str:
     """How a reader runs the proof."""
     if proof.kind == CHECKED:
         return "The source alone cannot tell; the text names the check that rowcall makes anew."
-    return "Run it yourself: `rowcall psql source`, and paste the query. It only reads."
+    return f"Run it yourself: `rowcall psql source`, and paste the query. It only reads. In a psql of your own first: `{SESSION}`"
 
 
 def verified(report: Report) -> str:

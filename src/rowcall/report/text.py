@@ -15,6 +15,7 @@ from rowcall.explain.story import Story, StoryHop
 from rowcall.forecast import ForecastDocument
 from rowcall.ledger.book import EntitySums
 from rowcall.report.report import EntityLine, foreseen_line
+from rowcall.report.sentences import SESSION
 from rowcall.report.words import count, percent, place, speed
 from rowcall.rows import Counts
 from rowcall.verify.checks import Verification
@@ -143,6 +144,7 @@ def cause_lines(causes: Sequence[Cause]) -> Iterator[str]:
     for cause in causes:
         if cause.proof:
             yield f"\n-- proof of {cause.entity}/{cause.code} ({_state(cause)}); it only reads: `rowcall psql source`"
+            yield SESSION if cause.proof.kind == QUERY else ""
             yield cause.proof.sql.rstrip() + (";" if cause.proof.kind == QUERY else "")
 
 

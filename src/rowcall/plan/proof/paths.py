@@ -17,6 +17,7 @@ from rowcall.rows import Reason
 from rowcall.schema import Schema, Table
 from rowcall.sql import ident, literal, qualified
 
+ITSELF = "\0itself"  # in a table of the WITH clause: its own name
 AddTable = Callable[[str, str], str]  # (name, its SELECT) -> the name as SQL: a table of the WITH clause
 Fate = tuple[
     str, bool
@@ -166,7 +167,7 @@ class _Way:
             name,
             f"select t.at, case when t.ends then t.v end as v, {code} as code, case when not t.ends then {named} end as names"
             f"\n  from {rows} where t.ends or t.up is null or {sentinel} or {missing}\n  union\n  select t.at, c.v, c.code, "
-            f"c.names from {{itself}} c join {rows} on {same('t.up', kind(up), 'c.at', kind(own))} "
+            f"c.names from {ITSELF} c join {rows} on {same('t.up', kind(up), 'c.at', kind(own))} "
             f"where not t.ends and not {sentinel}",
         )
         if not table.is_unique((hop.to_column,)):

@@ -37,13 +37,14 @@ class Rows:
 
     def read(self, alias: str, sql: str) -> str:
         """Reads SQL over the table's columns; the name by which it is known then."""
-        self.reads[label(alias)] = sql
+        known = self.reads.setdefault(label(alias), sql)
+        assert known == sql, alias  # one name, one meaning
         return f"e.{ident(label(alias))}"
 
     def column(self, name: str) -> tuple[str, str]:
         """A column for comparing, and its kind."""
         found = need_column(self.table, name)
-        return self.read(name, plainly(found)), kind(found)
+        return self.read(f"p {name}", plainly(found)), kind(found)
 
     def condition(self, alias: str, sql: str) -> str:
         """Whether a condition of the mapping IS TRUE."""
@@ -57,10 +58,11 @@ class Rows:
 
 
 def plainly(column: Column) -> str:
-    """A column for comparing: an integer as it is, for its index and its statistics serve the planner then."""
-    return ident(column.name) if kind(column) == BIGINT else read_as(column)
+    """A column for comparing: an integer as it is, for its index and its statistics serve the planner then; a text by
+    its bytes, as the judge compares it."""
+    return ident(column.name) if kind(column) == BIGINT else f'({read_as(column)}) collate "C"'
 
 
 def key_sql(key: Key) -> str:
     """An entity's key for comparing, likewise."""
-    return plainly(key.columns[0]) if key.kind == BIGINT else f"({key.sql})"
+    return plainly(key.columns[0]) if key.kind == BIGINT else f'({key.sql}) collate "C"'

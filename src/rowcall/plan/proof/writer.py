@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from rowcall.mapping.model import Entity, Reference
 from rowcall.plan.plan import Plan
-from rowcall.plan.proof.paths import CODE, Fate, Paths
+from rowcall.plan.proof.paths import CODE, ITSELF, Fate, Paths
 from rowcall.plan.proof.rows import Defect, Rows
 from rowcall.plan.proof.uniques import Uniqueness
 from rowcall.plan.proof.values import value_defect
@@ -63,7 +63,9 @@ class _Writer:
         own = [f"d{n}" for n, d in enumerate(told) if code in d.codes]
         earlier = [(f"d{n}", _listed(c for c in d.codes if c.order < code.order)) for n, d in enumerate(told)]
         listed = ", ".join(f"{d.sql} as d{n}" for n, d in enumerate(told))
-        where = [f"{literal(code.value)} in ({', '.join(own)})"] if own else ["false"]
+        if not own:
+            raise Untold("nothing that the source can tell is wrong with these rows")
+        where = [f"{literal(code.value)} in ({', '.join(own)})"]
         where += [f"coalesce({name}, '') not in ({codes})" for name, codes in earlier if codes]
         select = (
             f"select k::text as source_key\nfrom (\n  select j.k, {listed or 'null as d0'}\n  from {self._judged(rows, told)}\n"
@@ -80,7 +82,7 @@ class _Writer:
 
     def _add(self, name: str, sql: str) -> str:
         quoted = ident(label(name))
-        self.tables[quoted] = sql.replace("{itself}", quoted)
+        self.tables[quoted] = sql.replace(ITSELF, quoted)
         return quoted
 
     def fate(self, entity: str) -> Fate:
@@ -128,7 +130,7 @@ class _Writer:
         fall = "(g.code = 'parent_quarantined' and l.sound) or (g.code = 'parent_excluded' and l.included)"
         return self._add(
             name,
-            f"({' union all '.join(owns)}) union select l.entity, l.k, 'parent_quarantined' from {{itself}} g "
+            f"({' union all '.join(owns)}) union select l.entity, l.k, 'parent_quarantined' from {ITSELF} g "
             f"join {linked} l on l.parent_entity = g.entity and l.parent = g.k where {fall}",
         )
 
