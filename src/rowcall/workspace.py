@@ -34,7 +34,7 @@ create or replace macro if_victim(code, x) as case when code = 'parent_quarantin
 create or replace macro rejection(
     place, code, col, reference, hop, seen, evidence, detail, itself, root_entity, root_key, parent_entity, parent_key
 ) as struct_pack(
-    rank := case when itself then 99 else enum_code(code::reason)::integer end,
+    rank := case when itself and code = 'parent_quarantined' then 99 else enum_code(code::reason)::integer end,
     place := place::integer, hop := hop::integer, code := code::varchar,
     "column" := col::varchar, reference := reference::varchar, "value" := seen::varchar, evidence := evidence::varchar,
     detail := detail::varchar,
