@@ -217,3 +217,21 @@ def test_an_older_ledger_can_be_undone(make_project: MakeProject) -> None:
     assert project.target.value("select to_regnamespace('rowcall') is null")
     with pytest.raises(psycopg.errors.UndefinedTable):
         project.target.value("select count(*) from rowcall.run")
+
+
+def test_a_victim_of_a_refused_row_may_have_a_later_defect(make_project: MakeProject) -> None:
+    project = make_project(
+        "create table a (id int primary key, n int); insert into a values (1, 1), (2, 2);"
+        "create table b (id int primary key, a_id int, v text); insert into b values (1, 2, 'x'), (2, 2, '3'), (3, 1, 'x')",
+        "create table a (id uuid primary key, n int check (n <> 2));"
+        "create table b (id uuid primary key, a_id uuid not null references a, v int)",
+    )
+    project.write(
+        """
+        a: {from: a, columns: {n: n}}
+        b: {from: b, columns: {v: {from: v, convert: int}}, references: {a_id: {to: a, path: a_id}}}
+        """
+    )
+    project.foreseen_run(matched=False)
+    assert project.fates("b") == {"1": "parent_quarantined", "2": "parent_quarantined", "3": "not_convertible"}
+    assert {proof.kind for proof in project.prove().values()} == {"checked"}

@@ -95,7 +95,8 @@ class Prover:
             self._judged_again = True
         self._load_led(cause)
         later = Reason(cause.code).order > Reason.PARENT_QUARANTINED.order
-        params = {"entity": cause.entity, "code": cause.code, "later": later}
+        earlier = [code.value for code in Reason if code.order < Reason(cause.code).order]
+        params = {"entity": cause.entity, "code": cause.code, "later": later, "earlier": earlier}
         row = self.duck.execute(query("check"), params).fetchone()
         rows, missing, surplus = map(int, row or (0, 0, 0))
         return _asked(proof, rows, missing, surplus)

@@ -122,13 +122,13 @@ select (select count(*) from asked),
 
 -- name: check
 -- The keys that the judge rejects for the same cause when it is asked again. It does not know what the target refuses, so a
--- victim also counts where the source leads it to a row in quarantine (and the judge finds no other cause), and a row that it has
+-- victim also counts where the source leads it to a row in quarantine (and the judge finds no earlier cause), and a row that it has
 -- under a later code may be such a victim.
 with told as (select key from rejected where entity = $entity and code = $code),
 kept as (
     select distinct l.source_key as key from led l
     join rejected p on p.entity = l.parent_entity and p.key = l.parent_key
-    anti join again a on a.entity = $entity and a.code <> $code and a.key = l.source_key),
+    anti join again a on a.entity = $entity and list_contains($earlier, a.code) and a.key = l.source_key),
 judged as (
     select key from again where entity = $entity and code = $code
     union select key from kept join told using (key))

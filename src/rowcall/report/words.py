@@ -29,7 +29,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.EXPRESSION_FAILED: "An SQL expression of the mapping fails on the row.",
 }
 REMEDIES = {
-    "link_parent": "link to an existing parent that an expression finds, such as the patient's general case",
+    "link_parent": "link to an existing parent that an expression finds, such as a general one of the same owner",
     "stub_parent": "create a marked default parent, one per row or one for all",
     "pick_parent": "choose among the parents: the first, the latest, the majority, or one row per parent",
     "follow_parent": "let the row come home after its root",
