@@ -36,6 +36,7 @@ from rowcall.report import (
     story_text,
     verification_table,
 )
+from rowcall.report.words import count
 from rowcall.screen import Screen
 from rowcall.server_commands import servers_app
 from rowcall.version import __version__
@@ -190,7 +191,7 @@ def run(
     if not result.complete:
         screen.show("not all entities were run: `rowcall run` without --entity completes the migration")
     if result.unproven:
-        screen.show(f"{result.unproven} causes are unproven: see `rowcall explain --prove`")
+        screen.show(f"{count(result.unproven, 'cause')} unproven: see `rowcall explain --prove`")
     if result.open:
         screen.show(f"{result.open:,} rows are open in quarantine: see `rowcall explain`")
     _done(result.exit_code)
@@ -267,12 +268,13 @@ def explain(
     with screen.progress() as on_progress:
         causes = migration.prove(on_progress, entity) if prove else migration.causes(entity)
     screen.document({"causes": [c.as_json() for c in causes]})
-    screen.show(causes_table(causes, "Causes, root first") if causes else "no row is in quarantine")
-    screen.show(*home_lines(causes))
     if entity is not None:
         screen.show(*cause_lines(causes))
-    if prove:
+    screen.show(causes_table(causes, "Causes, root first") if causes else "no row is in quarantine")
+    screen.show(*home_lines(causes))
+    if prove or any(c.proof and c.proof.held is False for c in causes):
         screen.show(*proof_lines(causes))
+    if prove:
         _done(COMPLETE if all(c.proof and c.proof.held for c in causes) else DIFFERENT)
 
 

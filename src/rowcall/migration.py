@@ -300,6 +300,8 @@ class Migration:
             _need(desk.ledger)
             needed(desk.plan, [entity] if entity else [])
             found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
+            if (state := desk.ledger.run().state) != "complete":
+                self.notify(f"the run is {state}: these are the causes of the rows that are settled so far")
             return tuple(c for c in found if entity in (None, c.entity))
 
     def prove(self, on_progress: OnProgress = silent, entity: str | None = None) -> tuple[explain.Cause, ...]:

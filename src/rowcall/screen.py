@@ -41,7 +41,9 @@ class Screen:
         """The result for people; not where JSON was asked for."""
         if not self.as_json:
             for part in parts:
-                self.out.print(part, markup=False, soft_wrap=not self.out.is_terminal and not isinstance(part, Table))
+                # Lines of ours are not broken: what is copied out of a terminal must still be what it was.
+                whole = isinstance(part, str) or not (self.out.is_terminal or isinstance(part, Table))
+                self.out.print(part, markup=False, soft_wrap=whole)
 
     def document(self, content: Any) -> None:
         """The result as JSON, where it was asked for."""

@@ -117,14 +117,14 @@ def test_the_markdown_tells_what_the_page_tells() -> None:
     assert "| `case_id` | cases | dispatch.case | `object_id -> dispatch_case.id` | 2 |" in text
     assert "## Progress" not in text
     assert "about 47.8 s are left." in markdown(GOING_ON)
-    proofs = [cause.proof.sql for cause in WHOLE.causes if cause.proof]
+    proofs = [cause.proof.text for cause in WHOLE.causes if cause.proof]
     assert re.findall(r"^```sql\n(.*?)\n```$", text, re.DOTALL | re.MULTILINE) == proofs
 
 
 def test_no_proof_ends_its_own_block() -> None:
     cause = replace(CAUSES[0], proof=Proof("query", "select '\n```\n# hello' -- ````"))
     text = markdown(replace(REPORT, causes=(cause,)))
-    assert "`````sql\nselect '\n```\n# hello' -- ````\n`````\n" in text
+    assert "`````sql\nselect '\n```\n# hello' -- ````\n;\n`````\n" in text
 
 
 @pytest.mark.parametrize("report", [REPORT, WHOLE, GOING_ON])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,12 @@ class Proof:
     missing: int = 0
     surplus: int = 0
     asked_at: str | None = None
+    examples: tuple[str, ...] = field(default=(), repr=False)  # some of the keys that differ: for the screen alone
+
+    @property
+    def text(self) -> str:
+        """To be pasted into psql."""
+        return self.sql.rstrip() + ("\n;" if self.kind == QUERY else "")
 
     @classmethod
     def recorded(cls, record: ProofRecord) -> Proof:

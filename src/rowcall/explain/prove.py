@@ -79,8 +79,9 @@ class Prover:
 
     def _compared(self, cause: Cause, proof: Proof) -> Proof:
         row = self.duck.execute(query("compare"), {"entity": cause.entity, "code": cause.code}).fetchone()
-        rows, missing, surplus = map(int, row or (0, 0, 0))
-        return _asked(proof, rows, missing, surplus)
+        rows, missing, surplus, lacking, more = row or (0, 0, 0, None, None)
+        examples = tuple(f"lacks {key}" for key in lacking or ()) + tuple(f"has {key}" for key in more or ())
+        return replace(_asked(proof, rows, missing, surplus), examples=examples)
 
     # -- what the source alone cannot tell --------------------------------------------------------------------------
 

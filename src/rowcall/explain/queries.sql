@@ -113,12 +113,14 @@ join cause c on c.id = b.cause
 group by 1, 2;
 
 -- name: compare
--- How many keys a proof's query returned, how many of the rejected it lacks, and how many are too many (one that comes twice, too).
-with told as (select key from rejected where entity = $entity and code = $code)
-select (select count(*) from asked),
-       (select count(*) from told anti join asked on asked.source_key = told.key),
-       (select count(*) from asked anti join told on asked.source_key = told.key)
-           + (select count(*) - count(distinct source_key) from asked);
+-- How many keys a proof's query returned, how many of the rejected it lacks, how many are too many (one that comes twice, too), and
+-- some of either.
+with told as (select key from rejected where entity = $entity and code = $code),
+lacking as (select key from told anti join asked on asked.source_key = told.key),
+more as (select source_key as key from asked anti join told on asked.source_key = told.key)
+select (select count(*) from asked), (select count(*) from lacking),
+       (select count(*) from more) + (select count(*) - count(distinct source_key) from asked),
+       (select min(key, 3) from lacking), (select min(key, 3) from more);
 
 -- name: check
 -- The keys that the judge rejects for the same cause when it is asked again. It does not know what the target refuses, so a

@@ -21,7 +21,7 @@ from rowcall.plan.judge import Judge, asked_name, out_name
 from rowcall.plan.paths import fate_table
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
-from rowcall.rows import Counts, Outcome
+from rowcall.rows import Counts, Outcome, Reason
 from rowcall.schema import Type
 from rowcall.sql import literal
 
@@ -289,7 +289,7 @@ def _asked(question: Ask, batch: Any, duck: duckdb.DuckDBPyConnection, asker: As
 
 def _located(text: str, answer: Answered) -> Answered:
     """What the target refused as JSON, with the kind of the fault as evidence and its place as detail."""
-    if answer.code is None:
+    if answer.code not in (Reason.MALFORMED_JSON, Reason.UNSTORABLE_TEXT):
         return answer
     kind, place = json_fault(text)
     at = f"at character {place:,}" if place else ""

@@ -101,8 +101,11 @@ class Evidence:
         return f"case when {self.alias}.id is not null then 'was_deleted' else {by_sequence} end"
 
     def _told(self) -> str:
+        number = f"try_cast({self.seen} as hugeint)"
         branches = " ".join(
-            f"when {literal(place)} then 'the last key given out is {last}'" for place, last in self._lasts().items()
+            f"when {literal(place)} then case when {number} between 1 and {last} then 'below the last key given out, {last}; no "
+            f"deletion is logged' else 'beyond the last key given out, {last}' end"
+            for place, last in self._lasts().items()
         )
         by_sequence = f"case {self.note} {branches} end" if branches else "null"
         if not self.keyed:

@@ -41,7 +41,7 @@ def bonds(edges: Sequence[Edge]) -> tuple[Bond, ...]:
     for edge in edges:
         groups.setdefault((edge.entity, edge.to), []).append(edge)
     return tuple(
-        Bond(child, parent, tuple(dict.fromkeys(e.column for e in ways)), len(ways), sum(e.rejected for e in ways))
+        Bond(child, parent, tuple(dict.fromkeys(e.column for e in ways)), len(ways), sum(e.rejected or 0 for e in ways))
         for (child, parent), ways in groups.items()
     )
 

@@ -13,7 +13,7 @@ from rowcall.explain.causes import Cause
 from rowcall.explain.proof import Proof
 from rowcall.report import sentences
 from rowcall.report.analysis import Analysis, analyses
-from rowcall.report.report import EntityLine, Report
+from rowcall.report.report import Edge, EntityLine, Report
 from rowcall.report.words import ATTRIBUTIONS, MEANINGS, REMEDIES, count, duration, percent, place, rate
 from rowcall.rows import Reason
 
@@ -105,7 +105,7 @@ def _cause_line(c: Cause) -> tuple[str, ...]:
 
 def _attributions(report: Report) -> Iterator[str]:
     """Whose fault it was, by share of all quarantined rows."""
-    shares = (f"{ATTRIBUTIONS[share.name]} ({percent(share.share)})" for share in report.attributions)
+    shares = (f"{ATTRIBUTIONS[share.name]} ({percent(share.share)})" for share in report.attributions if share.rows)
     yield "Attributed to " + ", ".join(shares) + ".\n"
 
 
@@ -134,8 +134,8 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 
 def _proof(proof: Proof) -> Iterator[str]:
     """The SQL in a block whose fence is longer than any that the SQL itself holds."""
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", proof.sql)), 0)
-    yield f"{fence}sql\n{proof.sql.rstrip()}\n{fence}\n"
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", proof.text)), 0)
+    yield f"{fence}sql\n{proof.text}\n{fence}\n"
     yield sentences.how_to_ask(proof) + "\n"
 
 
@@ -159,8 +159,12 @@ def _ways_of(analysis: Analysis) -> Iterator[str]:
         yield f"### {_cell(analysis.line.name)}\n"
         yield from (f"- {' → '.join(map(_cell, chain))}" for chain in analysis.chains)
         yield ""
-        rows = [(f"`{e.column}`", e.to, e.content_type or "", f"`{e.path}`", count(e.rejected)) for e in analysis.edges]
+        rows = [(f"`{e.column}`", e.to, e.content_type or "", f"`{e.path}`", _failed(e)) for e in analysis.edges]
         yield from _table(["column", "parent", "content type", "path in the source", ">failed"], rows)
+
+
+def _failed(edge: Edge) -> str:
+    return "-" if edge.rejected is None else count(edge.rejected)
 
 
 def _drifts(report: Report) -> Iterator[str]:

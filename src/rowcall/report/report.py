@@ -20,6 +20,7 @@ from rowcall.plan.plan import Plan
 from rowcall.rows import Counts
 
 SCHEMA_VERSION = 1
+ATTRIBUTED = ("source_data", "relationship", "timing", "migration_logic", "target")
 ANY_PATH = "one of these paths"
 
 
@@ -80,7 +81,7 @@ class Edge:
     column: str
     to: str
     path: str
-    rejected: int = 0
+    rejected: int | None = 0  # None: it is not known on which of several ways a row failed
     content_type: str | None = None
 
 
@@ -144,8 +145,8 @@ class Report:
 
     @property
     def attributions(self) -> tuple[Share, ...]:
-        """Whose fault the quarantined rows are, largest first."""
-        rows: dict[str, int] = {}
+        """Whose fault the quarantined rows are, largest first; nobody's, where there are none."""
+        rows = dict.fromkeys(ATTRIBUTED, 0) if self.causes else {}
         for cause in self.causes:
             rows[cause.attribution] = rows.get(cause.attribution, 0) + cause.rows
         total = sum(rows.values())
@@ -267,8 +268,11 @@ def _edges(plan: Plan, related: Relations) -> Iterator[Edge]:
             astray, parents = related.edges.get((*of, None), 0), {route.to for route in reference.routes}
             for route in reference.routes:
                 several = sum(other.to == route.to for other in reference.routes) > 1
-                rows = 0 if several else related.edges.get((*of, route.to), 0)
-                rows += astray if len(reference.routes) == 1 else 0
+                rows: int | None = related.edges.get((*of, route.to), 0)
+                if several:
+                    rows = None
+                elif len(reference.routes) == 1:
+                    rows = (rows or 0) + astray
                 yield Edge(*of, route.to, ", ".join(map(str, route.path)), rows, route.content_type)
             if len(reference.routes) > 1:
                 astray += sum(related.edges.get((*of, to), 0) for to in parents) if len(parents) == 1 else 0

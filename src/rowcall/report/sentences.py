@@ -135,6 +135,8 @@ def verified(report: Report) -> str:
         f": {count(len(found['accounts']), 'entity account')} and "
         f"{count(len(found['references']), 'reference column')} were checked."
     )
+    if found.get("values") is None:
+        said += " Other columns' values were not compared."
     if found.get("source_moved") and not found["ok"]:
         said += "\nTransactions ran at the source since the run, so differences may be theirs."
     return said

@@ -20,6 +20,8 @@ from rowcall.report.words import count, percent, place, speed
 from rowcall.rows import Counts
 from rowcall.verify.checks import Verification
 
+LONGEST_VALUE = 300  # characters
+
 
 def entities_table(lines: Sequence[EntityLine], title: str | None = None) -> Table:
     """Entity by entity: source, migrated, quarantined, excluded, rate; a total below."""
@@ -128,10 +130,10 @@ def proof_lines(causes: Sequence[Cause]) -> Iterator[str]:
     """Proofs that were asked: how many hold, and by what the others differ."""
     for cause in causes:
         if cause.proof and cause.proof.held is False:
-            yield (
-                f"{cause.entity}/{cause.code} is UNPROVEN: its proof lacks {count(cause.proof.missing, 'rejected key')} and has "
-                f"{count(cause.proof.surplus)} too many"
-            )
+            lacks = f"lacks {count(cause.proof.missing, 'rejected key')}" if cause.proof.missing else ""
+            more = f"has {count(cause.proof.surplus)} too many" if cause.proof.surplus else ""
+            told = f" ({', '.join(cause.proof.examples)})" if cause.proof.examples else ""
+            yield f"{cause.entity}/{cause.code} is UNPROVEN: its proof {' and '.join(filter(None, (lacks, more)))}{told}"
     held = sum(1 for cause in causes if cause.proof and cause.proof.held)
     yield f"{held} of {count(len(causes), 'proof')} hold: `rowcall explain ENTITY` prints them"
 
@@ -143,9 +145,9 @@ def cause_lines(causes: Sequence[Cause]) -> Iterator[str]:
         yield f"{cause.entity} {cause.code}: for example {keys}"
     for cause in causes:
         if cause.proof:
-            yield f"\n-- proof of {cause.entity}/{cause.code} ({_state(cause)}); it only reads: `rowcall psql source`"
+            yield f"\n-- proof of {cause.entity}/{cause.code} ({_state(cause)})"
             yield SESSION if cause.proof.kind == QUERY else ""
-            yield cause.proof.sql.rstrip() + (";" if cause.proof.kind == QUERY else "")
+            yield cause.proof.text
 
 
 def story_text(story: Story) -> Text:
@@ -163,12 +165,19 @@ def story_text(story: Story) -> Text:
     return text
 
 
+def plain(value: str) -> str:
+    """A row's value for the terminal: on one line, without what would steer the screen, and not all of a long one."""
+    cut = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}… ({len(value):,} characters)"
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return shown if shown.strip() == shown and shown else repr(shown)
+
+
 def _hop_lines(hops: Sequence[StoryHop]) -> Iterator[str]:
     """The hops of one reference; where there are several ways, each further one begins with "or"."""
     for before, hop in zip((None, *hops), hops, strict=False):
         if before and before.number and hop.number == 1:
             yield "  or\n"
-        seen = (" -> " if hop.climb else ", ").join("NULL" if value is None else value for value in hop.seen)
+        seen = (" -> " if hop.climb else ", ").join("NULL" if value is None else plain(value) for value in hop.seen)
         rest = "; ".join(filter(None, (count(hop.found, "row") if hop.number else "", hop.note)))
         yield f"  {hop.number or ' '} {hop.text}: {seen}   ({rest})\n"
 
@@ -181,7 +190,7 @@ def _fates(story: Story) -> list[str]:
         lines.append(f"{fate.reference} ends at {fate.entity} {fate.key}: {became}\n")
     for found in story.rejections:
         where = place(found.get("reference") or found.get("column"), found.get("hop"))
-        seen = "" if found.get("value") is None else f": saw {found['value']}"
+        seen = "" if found.get("value") is None else f": saw {plain(found['value'])}"
         told = ": ".join(filter(None, (found.get("evidence"), found.get("detail"))))
         evidence = f" [{told}]" if told else ""
         lines.append(f"rejected: {found['code']}" + (f" at {where}" if where else "") + f"{seen}{evidence}\n")
