@@ -26,7 +26,9 @@ def analyse(plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyCon
         if any((cause.entity, cause.code) not in proofs for cause in causes):
             proofs = write_proofs(plan, sorts(ledger)) | proofs
         causes = tuple(replace(cause, remedies=_remedies(plan, cause)) for cause in causes)
-    return tuple(replace(cause, proof=proofs.get((cause.entity, cause.code))) for cause in causes)
+    parents = {(entity, code): n for entity, code, n in ledger.session.rows(query("parents"))}
+    found = ((cause, (cause.entity, cause.code)) for cause in causes)
+    return tuple(replace(cause, proof=proofs.get(key), parents=parents.get(key)) for cause, key in found)
 
 
 def _remedies(plan: Plan, cause: Cause) -> tuple[str, ...]:

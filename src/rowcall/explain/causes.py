@@ -68,6 +68,7 @@ class Cause:
     proof: Proof | None = None
     remedies: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = field(default=(), repr=False)
+    parents: int | None = None  # different parents that these rows name, of which none is there; of references alone
 
     @property
     def attribution(self) -> str:
@@ -89,6 +90,7 @@ class Cause:
             "victims": self.victims,
             "open": self.open,
             "freed": self.freed,
+            "parents": self.parents,
             "groups": [group.as_json() for group in self.groups],
             "proof": self.proof.as_json() if self.proof else None,
             "remedies": list(self.remedies),

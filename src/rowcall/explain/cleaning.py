@@ -6,12 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 from rowcall.explain.causes import query
 from rowcall.explain.fitting import fitting
-from rowcall.explain.samples import masked_detail
+from rowcall.explain.samples import masked_detail, numbered
+from rowcall.plan.keys import BIGINT, kind
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 
@@ -19,7 +21,7 @@ _FORMULA = frozenset("=+-@\t\r")
 ROWS = 5_000  # written at a time
 COLUMNS = (
     "entity", "key", "cause", "column", "hop", "evidence", "detail", "other_defects", "root_entity", "root_key", "disposition",
-    "remedies",
+    "remedies", "source_table", "source_path", "seen",
 )  # fmt: skip
 
 
@@ -30,13 +32,44 @@ def write_cleaning_list(plan: Plan, target: Reader, write: Callable[[str], objec
     _write([names], write)
     known = {entity.name for entity in plan.mapping.entities}
     remedies = cache(lambda e, code, column: " ".join(fitting(plan, e, code, [column])) if e in known else "")
+    spot = cache(partial(_spot, plan))
     for batch in target.batches(query("cleaning")):
         for at in range(0, batch.num_rows, ROWS):
             told = batch.slice(at, ROWS).to_pydict()
             told["remedies"] = list(map(remedies, told["entity"], told["cause"], told["column"]))
+            spots = list(map(spot, told["entity"], told["column"], told["hop"]))
+            told["source_table"], told["source_path"] = [s.table for s in spots], [s.path for s in spots]
+            told["seen"] = [value if s.numbers else None for s, value in zip(spots, told["value"], strict=True)]
             if not show_values:
                 told["detail"] = list(map(partial(masked_detail, plan), told["entity"], told["cause"], told["detail"]))
             _write(zip(*(told[name] for name in names), strict=True), write)
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where in the source a row is at fault: its table, and the hop or the column. `numbers`: whether what was looked up there
+    is a key that is an integer, and may be shown."""
+
+    table: str
+    path: str = ""
+    numbers: bool = False
+
+
+def _spot(plan: Plan, name: str, column: str | None, hop: str | None) -> _Spot:
+    entity = next((e for e in plan.mapping.entities if e.name == name), None)
+    if entity is None:
+        return _Spot("")
+    reference = next((r for r in entity.references if r.column == column), None)
+    if reference is None:
+        rule = next((r for r in entity.columns if r.column == column), None)
+        return _Spot(entity.source, (rule.source or rule.sql or rule.content_type or "") if rule else column or "")
+    number = int(hop or 1)
+    hops = dict.fromkeys(r.path[number - 1] for r in reference.routes if number <= len(r.path))
+    landings = [plan.knowledge.source.tables[h.table].column(h.to_column) for h in hops]
+    numbers = all(landing is not None and kind(landing) == BIGINT for landing in landings)
+    return _Spot(
+        entity.source, " | ".join(map(str, hops)), numbers and all(numbered(plan, r.to) for r in reference.routes)
+    )
 
 
 def _write(rows: Iterable[Sequence[Any]], write: Callable[[str], object]) -> None:

@@ -38,6 +38,13 @@ select source_key from rowcall.settlements
 where entity = %s and left(source_key, greatest(length(%s) - 1, 1)) = left(%s, greatest(length(%s) - 1, 1))
 order by length(source_key), source_key limit 3;
 
+-- name: parents
+-- How many different parents rows name that are not there, or that a rule excludes.
+select e.name, q.rejections -> 0 ->> 'code', count(distinct q.rejections -> 0 ->> 'value')
+from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
+where q.rejections -> 0 ->> 'code' in ('dangling_reference', 'parent_excluded') and q.disposition <> 'repaired'
+group by 1, 2;
+
 -- name: samples
 -- The first rejection of these rows, with what it saw.
 select e.name, q.source_key, coalesce(r.first ->> 'reference', r.first ->> 'column'), (r.first ->> 'hop')::integer,

@@ -11,6 +11,7 @@ from rowcall.explain.causes import Cause
 from rowcall.explain.proof import CHECKED, Proof
 from rowcall.report.report import Progress, Report
 from rowcall.report.words import count, duration, moment, percent, rate
+from rowcall.rows import Reason
 
 # How rowcall's own sessions are set, as far as the meaning of a query hangs on it.
 SESSION = "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';"
@@ -74,6 +75,9 @@ def going_on(progress: Progress) -> str:
 def behind(cause: Cause) -> str:
     """The rows behind a cause, the rows it keeps back, and how many are decided."""
     said = []
+    if cause.parents:
+        gone = "missing" if cause.code == Reason.DANGLING_REFERENCE.value else "excluded"
+        said.append(f"These rows name {count(cause.parents, f'{gone} parent')}.")
     if not cause.is_root:
         said.append(f"Behind these rows {'is' if cause.roots == 1 else 'are'} {count(cause.roots, 'root row')}.")
     if cause.victims:

@@ -123,7 +123,8 @@ def home_lines(causes: Sequence[Cause]) -> Iterator[str]:
     for cause in sorted(causes, key=lambda c: -c.freed):
         if cause.is_root and cause.freed > cause.rows:
             these = "this row" if cause.rows == 1 else f"these {count(cause.rows)} rows"
-            yield f"repair {these} of {cause.entity} ({cause.code}): {count(cause.freed, 'row')} come home"
+            named = f", {count(cause.parents, 'parent')} named" if cause.parents else ""
+            yield f"repair {these} of {cause.entity} ({cause.code}{named}): {count(cause.freed, 'row')} come home"
 
 
 def proof_lines(causes: Sequence[Cause]) -> Iterator[str]:
