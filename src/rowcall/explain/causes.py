@@ -19,6 +19,9 @@ from rowcall.rejected import create_rejected, load_rejected
 from rowcall.rows import Reason
 
 
+MUCH_MEMORY = "60%"  # of the machine's
+
+
 @dataclass(frozen=True)
 class Group:
     """The rows of a cause that fail at the same place for the same evidence."""
@@ -110,6 +113,16 @@ def read_rejected(target: Reader, duck: duckdb.DuckDBPyConnection) -> None:
 
 def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     """The causes of the rows in `rejected`: own defects first, each sort by what it keeps back, then by its rows."""
+    try:
+        return _find_causes(duck)
+    except (
+        duckdb.OutOfMemoryException
+    ):  # a walk cannot spill: millions of victims are worth more memory than a run may have
+        duck.execute(f"set memory_limit = '{MUCH_MEMORY}'")
+        return _find_causes(duck)
+
+
+def _find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     duck.execute(query("links"))
     groups: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for entity, code, *rest in duck.execute(query("groups")).fetchall():

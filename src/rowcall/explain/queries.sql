@@ -87,10 +87,13 @@ select l.rowid::integer as row, s.entity, x.code, x.parent_entity, x.parent_key
 from (select rowid, sort, unnest(more) as x from rejected_line where more is not null) l
 join rejected_sort s on s.id = l.sort;
 create or replace temp table kept as
-select k.row, k.parent from link k where k.parent is not null
-union
-select o.row, p.rowid::integer from other o join rejected_entity e on e.name = o.parent_entity
-join rejected_line p on p.entity = e.id and p.key = o.parent_key;
+select e.row, e.parent, r.cause, r.victim, p.cause as parent_cause
+from (
+    select k.row, k.parent from link k where k.parent is not null
+    union
+    select o.row, p.rowid::integer from other o join rejected_entity e on e.name = o.parent_entity
+    join rejected_line p on p.entity = e.id and p.key = o.parent_key
+) e join link r on r.row = e.row join link p on p.row = e.parent;
 
 -- name: causes
 select c.entity, c.code, count(*), count(distinct k.root), count(*) filter (where k.open), min(l.key, 5)
@@ -107,12 +110,9 @@ group by all order by rows desc, 3 nulls last, 4 nulls last, 5 nulls last;
 -- kept back by itself alone (in a cycle), or has a defect of its own, is no victim. The walk ends at each row of the cause,
 -- which starts one of its own.
 with recursive below as (
-    select p.cause, r.row, p.row as nearest, r.victim
-    from kept k join link r on r.row = k.row join link p on p.row = k.parent
+    select parent_cause as cause, row, cause as own, parent as nearest, victim from kept
     union
-    select b.cause, r.row, b.nearest, r.victim
-    from below b join link up on up.row = b.row join kept k on k.parent = b.row join link r on r.row = k.row
-    where up.cause <> b.cause
+    select b.cause, k.row, k.cause, b.nearest, k.victim from below b join kept k on k.parent = b.row where b.own <> b.cause
 )
 select c.entity, c.code, sum(b.rows)::bigint
 from (select cause, count(distinct row) as rows from below where row <> nearest and victim group by cause) b
