@@ -19,9 +19,6 @@ from rowcall.rejected import create_rejected, load_rejected
 from rowcall.rows import Reason
 
 
-MUCH_MEMORY = "60%"  # of the machine's
-
-
 @dataclass(frozen=True)
 class Group:
     """The rows of a cause that fail at the same place for the same evidence."""
@@ -118,7 +115,7 @@ def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     except (
         duckdb.OutOfMemoryException
     ):  # a walk cannot spill: millions of victims are worth more memory than a run may have
-        duck.execute(f"set memory_limit = '{MUCH_MEMORY}'")
+        duck.execute("reset memory_limit")  # DuckDB's own: 80 % of the machine's
         return _find_causes(duck)
 
 
