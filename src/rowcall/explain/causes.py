@@ -6,6 +6,7 @@ forecast before one.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -115,7 +116,8 @@ def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
     except (
         duckdb.OutOfMemoryException
     ):  # a walk cannot spill: millions of victims are worth more memory than a run may have
-        duck.execute("reset memory_limit")  # DuckDB's own: 80 % of the machine's
+        half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        duck.execute(f"set memory_limit = '{half // 2**20}MiB'")
         return _find_causes(duck)
 
 
