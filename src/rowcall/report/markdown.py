@@ -14,7 +14,7 @@ from rowcall.explain.proof import Proof
 from rowcall.report import sentences
 from rowcall.report.analysis import Analysis, analyses
 from rowcall.report.report import Edge, EntityLine, Report
-from rowcall.report.words import ATTRIBUTIONS, MEANINGS, REMEDIES, count, duration, percent, place, rate
+from rowcall.report.words import ATTRIBUTIONS, MEANINGS, REMEDIES, count, duration, moment, percent, place, rate
 from rowcall.rows import Reason
 
 MOST_GROUPS = 20
@@ -36,8 +36,8 @@ def _summary(report: Report) -> Iterator[str]:
     parts = (f"**{count(rows)}** {name}" for name, rows in asdict(c).items() if name != "source")
     broken = "" if report.conserved else " **(the sums do not close)**"
     yield f"**{count(c.source)}** source rows = {' + '.join(parts)}{broken}\n"
-    finished = run.finished_at or "not finished"
-    yield f"- Run `{run.id}`, {run.state}; started {run.started_at}, finished {finished}"
+    finished = f"finished {moment(run.finished_at)}" if run.finished_at else "not finished"
+    yield f"- Run `{run.id}`, {run.state}; started {moment(run.started_at)}, {finished}"
     if run.source_snapshot_lsn:
         yield f"- Source read at about {run.source_snapshot_lsn} (position in its write-ahead log)"
     if len(report.snapshots) > 1:

@@ -90,7 +90,8 @@ def behind(cause: Cause) -> str:
 def priority(cause: Cause) -> str:
     """What one decision is worth: the rows to repair, the rows that come home."""
     these = "this row" if cause.rows == 1 else f"these {count(cause.rows)} rows"
-    said = f"Repair {these} of {cause.entity} (`{cause.code}`)"
+    verb = "Decide about" if cause.code == Reason.AFTER_CUTOFF.value else "Repair"  # nothing is broken there
+    said = f"{verb} {these} of {cause.entity} (`{cause.code}`)"
     if not cause.freed:
         return said + "."
     comes = "comes home" if cause.freed == 1 else "come home"
