@@ -55,12 +55,16 @@ def test_texts_of_different_collations_meet(make_project: MakeProject) -> None:
 def test_a_text_that_ends_the_query_leaves_the_other_proofs(make_project: MakeProject) -> None:
     project = make_project(
         "create table t (id int primary key, v text, n text);"
-        "insert into t values (1, '{}', '1'), (2, repeat('[', 200000), '2'), (3, '{', 'x')",
+        "insert into t values (1, '{}', '1'), (2, repeat('[', 200000), '2'), (3, '{', 'x'), (4, '{\"a\": \"\\u0000\"}', '4')",
         "create table t (id uuid primary key, v jsonb, n int)",
     )
     project.write("t: {from: t, columns: {v: {from: v, convert: jsonb}, n: {from: n, convert: int}}}")
     project.foreseen_run()
-    assert project.prove()["t", "malformed_json"].kind == "checked"
+    proofs = project.prove()
+    assert (proofs["t", "malformed_json"].kind, proofs["t", "unstorable_text"].kind) == ("checked", "checked")
+    project.source.execute("update t set v = '{}' where id = 4")
+    held = {c.code: c.proof.held for c in project.migration.prove() if c.proof}
+    assert held == {"malformed_json": True, "unstorable_text": False}
 
 
 def test_another_mapping_proves_nothing(make_project: MakeProject) -> None:

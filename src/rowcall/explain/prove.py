@@ -23,6 +23,8 @@ from rowcall.progress import Meter, OnProgress, silent
 from rowcall.rows import Reason
 from rowcall.sql import literal
 
+_NOT_AGAIN = "and (entity, key, code) not in (select (entity, key, code) from again)"
+
 
 class Checks(Protocol):
     """What the source alone cannot tell is checked by the tool itself."""
@@ -86,14 +88,13 @@ class Prover:
     # -- what the source alone cannot tell --------------------------------------------------------------------------
 
     def _checked(self, cause: Cause, proof: Proof) -> Proof:
-        if cause.code in (Reason.REFUSED_BY_TARGET.value, Reason.UNSTORABLE_TEXT.value):
-            told = self._evidence(cause)
-            refused = self.checks.refused_again(cause.entity, list(told))
-            same = sum(refused.get(key) == evidence for key, evidence in told.items())
-            return _asked(proof, same, len(told) - same, 0)
+        if cause.code == Reason.REFUSED_BY_TARGET.value:
+            return self._written_again(proof, cause, self._evidence(cause))
         if not self._judged_again:
             self.checks.judge_again("again")
             self._judged_again = True
+        if cause.code == Reason.UNSTORABLE_TEXT.value:  # found by the judge, or by the target alone
+            return self._written_again(proof, cause, self._evidence(cause, _NOT_AGAIN))
         self._load_led(cause)
         later = Reason(cause.code).order > Reason.PARENT_QUARANTINED.order
         earlier = [code.value for code in Reason if code.order < Reason(cause.code).order]
@@ -102,9 +103,15 @@ class Prover:
         rows, missing, surplus = map(int, row or (0, 0, 0))
         return _asked(proof, rows, missing, surplus)
 
-    def _evidence(self, cause: Cause) -> dict[str, str]:
-        """Key -> evidence of a cause's rows."""
-        sql = "select key, evidence from rejected where entity = ? and code = ? order by key"
+    def _written_again(self, proof: Proof, cause: Cause, told: Mapping[str, str]) -> Proof:
+        """The target must refuse these rows again, for the same reason; the cause's others were found already."""
+        refused = self.checks.refused_again(cause.entity, list(told)) if told else {}
+        missing = sum(refused.get(key) != evidence for key, evidence in told.items())
+        return _asked(proof, cause.rows - missing, missing, 0)
+
+    def _evidence(self, cause: Cause, but: str = "") -> dict[str, str]:
+        """Key -> evidence of a cause's rows; `but`: SQL that leaves some out."""
+        sql = f"select key, evidence from rejected where entity = ? and code = ? {but} order by key"
         return dict(self.duck.execute(sql, [cause.entity, cause.code]).fetchall())
 
     def _load_led(self, cause: Cause) -> None:
