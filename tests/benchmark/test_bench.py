@@ -81,7 +81,7 @@ def test_a_pipe_is_timed_as_a_whole(tmp_path: Path) -> None:
         tmp_path / "log",
         30,
     )
-    assert 0.3 < timing.seconds < 10
+    assert 0.25 < timing.seconds < 10  # two clocks may differ by a little
 
 
 def test_memory_is_that_of_all_processes_together(tmp_path: Path) -> None:
