@@ -21,6 +21,7 @@ from rowcall.migration import Migration, RunResult
 from rowcall.options import Json, Project, Quiet, chosen, open_project
 from rowcall.plan.show import entity_sql, plan_text
 from rowcall.postgres.shell import psql as run_psql
+from rowcall.repair_commands import dispose, purge, remedies, repair_app
 from rowcall.report import (
     Report,
     cause_lines,
@@ -32,6 +33,8 @@ from rowcall.report import (
     html,
     markdown,
     proof_lines,
+    replayed_lines,
+    retried_line,
     status_table,
     story_text,
     verification_table,
@@ -46,6 +49,9 @@ app = typer.Typer(
     help="Move a legacy, integer-keyed Postgres to UUID keys; every source row answers.",
 )  # fmt: skip
 app.add_typer(servers_app, name="servers")
+app.add_typer(repair_app, name="repair")
+for command in (remedies, dispose, purge):
+    app.command()(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -163,6 +169,9 @@ def run(
         list[str] | None, typer.Option("--entity", help="Only this entity and its parents; repeatable.")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Undo the run, then begin anew.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Read the quarantined rows again from the source, which was fixed.")
+    ] = False,
     executor: Annotated[
         Literal["local", "dask"],
         typer.Option("--executor", help="local, or dask: the workers of a cluster settle chunks."),
@@ -177,7 +186,12 @@ def run(
     """Do the migration; continue an interrupted one."""
     screen = Screen(json, quiet)
     migration = open_project(project, screen)
+    if retry and (restart or entity):
+        raise UsageError("--retry goes with neither --restart nor --entity", hint="choose one of them")
     with screen.progress() as on_progress:
+        if retry:
+            retried = migration.healing.retry(on_progress)
+            screen.say(retried_line(retried))
         result = migration.run(
             on_progress, entities=entity or (), restart=restart, executor=executor, scheduler=scheduler
         )
@@ -188,6 +202,7 @@ def run(
         f"the sums close: {totals.source:,} rows = {totals.migrated:,} migrated + {totals.quarantined:,} quarantined + "
         f"{totals.excluded:,} excluded · {result.seconds:.1f} s · forecast matched: {_yes(result.forecast_matched)}"
     )
+    screen.show(*(line for effect in result.repairs for line in replayed_lines(effect)))
     if not result.complete:
         screen.show("not all entities were run: `rowcall run` without --entity completes the migration")
     if result.unproven:
@@ -202,6 +217,7 @@ def _run_json(result: RunResult) -> dict[str, Any]:
         "complete": result.complete,
         "forecast": {"matched": result.forecast_matched},
         "unproven": result.unproven,
+        "repairs": [effect.as_json() for effect in result.repairs],
         "totals": {**vars(result.totals), "open": result.open},
         "entities": [entity_line(e).as_json() for e in result.entities],
         "seconds": result.seconds,

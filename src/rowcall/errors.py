@@ -92,6 +92,14 @@ class LedgerConflict(RowcallError):
     """The ledger in the target does not belong to this run, or another command holds it."""
 
 
+class RepairRefused(RowcallError):
+    """A repair cannot be undone: its rows were changed since, or something rests on them. Fields: repair."""
+
+    def __init__(self, repair: int, reason: str, *, hint: str = "") -> None:
+        self.repair = repair
+        super().__init__(f"repair {repair} cannot be undone: {reason}", hint=hint)
+
+
 class ClusterFailed(RowcallError):
     """The cluster cannot be reached, has no workers, or its workers do not do their part."""
 

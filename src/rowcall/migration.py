@@ -7,15 +7,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
 from rowcall import explain, forecast
 from rowcall.cluster import Cluster, reach
 from rowcall.desk import Desk, open_desk, target_only
-from rowcall.errors import LedgerConflict, NotConserved, UsageError
-from rowcall.ledger import EntityRecord, EntitySums, Ledger, ProofBook, Status, read_status
+from rowcall.errors import NotConserved
+from rowcall.healing import Healing, actor
+from rowcall.ledger import (
+    EntitySums,
+    Ledger,
+    ProofBook,
+    RepairBook,
+    Status,
+    need_complete,
+    need_ledger,
+    read_status,
+)
 from rowcall.mapping import peek, without_endpoints
 from rowcall.move.belt import Stop, Tables, attended, interruptible
 from rowcall.move.budget import over_budget
@@ -26,6 +35,7 @@ from rowcall.move.resume import Resume
 from rowcall.move.run import Hands, Run
 from rowcall.move.takeback import take_back_all
 from rowcall.move.worker import Worker
+from rowcall.opening import open_ledger
 from rowcall.plan.plan import Plan, foreseen_notes, needed
 from rowcall.postgres.catalog import read_schema
 from rowcall.postgres.errors import DriverError
@@ -33,11 +43,11 @@ from rowcall.postgres.places import Places
 from rowcall.postgres.snapshot import SourceSnapshot
 from rowcall.progress import OnProgress, silent
 from rowcall.rejected import create_rejected
+from rowcall.repair import Effect, undo_all
 from rowcall.report import Report, build_report
 from rowcall.rows import Counts
 from rowcall.survey import estimate
 from rowcall.verify import Glances, Verification, check_accounts, verify
-from rowcall.version import __version__
 
 FILE = "rowcall.yaml"
 BUILDERS = 2  # sessions that put a step's keys back
@@ -58,6 +68,7 @@ class RunResult:
     forecast_matched: bool | None
     seconds: float
     unproven: int = 0
+    repairs: tuple[Effect, ...] = ()  # those of the project file that were applied now
 
     @property
     def totals(self) -> Counts:
@@ -80,6 +91,7 @@ class Migration:
         endpoints = peek(file)
         self.endpoints = {"source": endpoints.source, "target": endpoints.target}
         self.places = Places(self.folder, self.endpoints, notify)
+        self.healing = Healing(file, self.places, self.endpoints, notify)
 
     @classmethod
     def open(cls, path: str | Path = FILE, notify: Notify = _unheard) -> Migration:
@@ -147,12 +159,14 @@ class Migration:
         with self._desk(lock=True) as desk:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
-            done = self._open_ledger(desk)
+            self.healing.planned(desk.mapping)  # what is wrong with it is told before anything is moved
+            done = open_ledger(desk, self.folder)
             with interruptible(stop):
                 snapshot = desk.snapshot()
                 if done:
                     self._look_again(desk, snapshot, stop)
-                    return self._result(desk, only, started)
+                    repairs = self.healing.replay(desk, stop, on_progress)
+                    return self._result(desk, only, started, repairs=repairs)
                 with _interrupted_unless_done(desk.ledger):
                     if cluster:
                         desk.ledger.set_mapping(without_endpoints(self.file))
@@ -164,32 +178,10 @@ class Migration:
                     self._settle(desk, snapshot, hands, stop, on_progress, only, glances)
                     known = self._gate(desk, snapshot, hands.lead, only, glances)
                 explain.note_proofs(desk.plan, desk.ledger)
-                return self._result(desk, only, started, known)
-
-    def _open_ledger(self, desk: Desk) -> bool:
-        """A new ledger, or that of the run which is continued; whether that run is complete already."""
-        found = forecast.saved(self.folder, desk.mapping.fingerprint)
-        if not desk.ledger.exists():
-            with desk.target.transaction():
-                desk.ledger.create(desk.mapping.project, desk.mapping.fingerprint, __version__, found)
-                for record in _entity_records(desk.plan):
-                    desk.ledger.add_entity(record)
-            return False
-        run = desk.ledger.run()
-        if run.state == "undoing":
-            raise LedgerConflict(
-                "an undo was interrupted", hint="finish it with `rowcall undo`, or with `rowcall run --restart`"
-            )
-        if run.mapping_fingerprint != desk.mapping.fingerprint:
-            raise UsageError(
-                "the mapping changed since this run began",
-                hint="`rowcall run --restart` undoes the run and begins anew",
-            )
-        if run.state == "complete":
-            return True
-        desk.ledger.set_forecast(found)
-        desk.ledger.set_state("running")
-        return False
+                if desk.ledger.run().state != "complete":
+                    return self._result(desk, only, started, known)
+                repairs = self.healing.replay(desk, stop, on_progress)
+                return self._result(desk, only, started, {} if repairs else known, repairs)
 
     def _look_again(self, desk: Desk, snapshot: SourceSnapshot, stop: Stop) -> None:
         """A complete run stays as it is; whether the source moved since is told."""
@@ -247,16 +239,22 @@ class Migration:
         only: frozenset[str] | None,
         started: float,
         known: Mapping[str, Counts] = MappingProxyType({}),
+        repairs: tuple[Effect, ...] = (),
     ) -> RunResult:
-        run, sums = desk.ledger.run(), desk.ledger.sums(known)
-        complete, matched = run.state == "complete", None
-        if complete and run.forecast is not None:
-            explain.read_rejected(desk.reader("target"), desk.workspace.duck)
-            own = forecast.digest(desk.workspace.duck)
-            matched = forecast.matched(run.forecast, {s.name: s.counts for s in sums}, own)
+        sums, complete = desk.ledger.sums(known), desk.ledger.run().state == "complete"
+        matched = self._matched(desk, sums) if complete else None
         shown = tuple(s for s in sums if only is None or s.name in only)
         unproven = ProofBook(desk.target).unproven()
-        return RunResult(shown, complete, matched, time.monotonic() - started, unproven)
+        return RunResult(shown, complete, matched, time.monotonic() - started, unproven, repairs)
+
+    def _matched(self, desk: Desk, sums: Sequence[EntitySums]) -> bool | None:
+        """Whether the run ended as its forecast said, before anything was repaired; None where none was made."""
+        if (foreseen := desk.ledger.run().forecast) is None:
+            return None
+        explain.read_rejected(desk.reader("target"), desk.workspace.duck, repaired=True)
+        home = RepairBook(desk.target).repaired()
+        counts = {s.name: s.counts.unrepaired(home.get(s.name, 0)) for s in sums}
+        return forecast.matched(foreseen, counts, forecast.digest(desk.workspace.duck))
 
     def _undo_sound(self, on_progress: OnProgress) -> None:
         """Undo for a new beginning: not before the mapping was found sound, and only where there is something to undo."""
@@ -270,18 +268,20 @@ class Migration:
         changed such a row since, or where rows of others would go with it."""
         with target_only(self.places) as target:
             ledger = Ledger(target)
-            _need(ledger)
+            need_ledger(ledger)
             ledger.lock(self.notify)
-            _need(ledger)
+            need_ledger(ledger)
             ledger.claim()  # what a worker elsewhere still has under way is not to come in behind
-            return take_back_all(ledger, read_schema(target, self.endpoints["target"].schema), on_progress)
+            schema = read_schema(target, self.endpoints["target"].schema)
+            undo_all(target, schema, actor(), "the whole run is undone")
+            return take_back_all(ledger, schema, on_progress)
 
     # -- after ------------------------------------------------------------------------------------------------------
 
     def verify(self, on_progress: OnProgress = silent) -> Verification:
         """The target against the source, by ways of its own; also kept in the ledger for the report."""
         with self._desk() as desk:
-            _need(desk.ledger)
+            need_ledger(desk.ledger)
             if (state := desk.ledger.run().state) != "complete":
                 self.notify(f"the run is not complete ({state}): what is not settled yet counts as missing")
             visible = desk.ledger.snapshots()[-1].visible if desk.ledger.snapshots() else None
@@ -297,9 +297,10 @@ class Migration:
     def causes(self, entity: str | None = None) -> tuple[explain.Cause, ...]:
         """Why rows are quarantined, root first; of all entities or one."""
         with self._desk() as desk:
-            _need(desk.ledger)
+            need_ledger(desk.ledger)
             needed(desk.plan, [entity] if entity else [])
-            found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
+            fits = self.healing.fits(desk.plan)
+            found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck, fits)
             if (state := desk.ledger.run().state) != "complete":
                 self.notify(f"the run is {state}: these are the causes of the rows that are settled so far")
             return tuple(c for c in found if entity in (None, c.entity))
@@ -307,14 +308,14 @@ class Migration:
     def prove(self, on_progress: OnProgress = silent, entity: str | None = None) -> tuple[explain.Cause, ...]:
         """The causes (of one entity or all), each proof asked of the source anew; the ledger keeps the answers."""
         with self._desk(lock=True) as desk:
-            _need(desk.ledger)
-            _need_provable(desk.ledger, desk.mapping.fingerprint)
+            need_ledger(desk.ledger)
+            need_complete(desk.ledger, desk.mapping.fingerprint)
             needed(desk.plan, [entity] if entity else [])
             stop, snapshot = Stop(), desk.snapshot()
             target, duck = desk.reader("target"), desk.workspace.duck
             source = desk.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
             checks = Recheck(desk.plan, desk.ledger, lambda: desk.crew(snapshot, stop), target, stop)
-            prover = explain.Prover(desk.plan, desk.ledger, source, target, duck, checks)
+            prover = explain.Prover(desk.plan, desk.ledger, source, target, duck, checks, self.healing.fits(desk.plan))
             with interruptible(stop, "what was asked is not kept: `rowcall explain --prove` begins anew"):
                 asked = attended(lambda: prover.prove(on_progress, entity), [source, target, checks, stop])
             explain.keep_proofs(desk.ledger, asked)
@@ -325,7 +326,7 @@ class Migration:
     def explain(self, entity: str, key: str) -> explain.Story:
         """One row's story: its path hop by hop, with the values seen, and its fate."""
         with self._desk() as desk:
-            _need(desk.ledger)
+            need_ledger(desk.ledger)
             know = desk.plan.knowledge
             return explain.Teller(desk.mapping, know.source, know.content_types, desk.source, desk.ledger).tell(
                 entity, key
@@ -335,13 +336,11 @@ class Migration:
         """The failure analysis: figures that a query on the ledger yields, and no others. Values of rows are masked in it, unless
         they are to be shown."""
         with self._desk() as desk:
-            _need(desk.ledger)
-            found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck)
+            need_ledger(desk.ledger)
+            matched, fits = self._matched(desk, desk.ledger.sums()), self.healing.fits(desk.plan)
+            found = explain.analyse(desk.plan, desk.ledger, desk.reader("target"), desk.workspace.duck, fits)
             causes = explain.with_samples(desk.plan, desk.ledger, found, show_values)
-            related, sums = explain.relations(desk.workspace.duck), desk.ledger.sums()
-            matched = forecast.matched(
-                desk.ledger.run().forecast, {s.name: s.counts for s in sums}, forecast.digest(desk.workspace.duck)
-            )
+            related = explain.relations(desk.workspace.duck)
             return build_report(
                 desk.ledger, causes, desk.plan, matched, related, explain.drifts(desk.plan, desk.source)
             )
@@ -349,42 +348,9 @@ class Migration:
     def cleaning_list(self, write: Callable[[str], object], *, show_values: bool = False) -> None:
         """Every quarantined row as a line of CSV, in the order of the entities, handed to `write` as it comes."""
         with self._desk() as desk:
-            _need(desk.ledger)
-            explain.write_cleaning_list(desk.plan, desk.reader("target"), write, show_values)
-
-
-def _need(ledger: Ledger) -> None:
-    if not ledger.exists():
-        raise UsageError(
-            "the target has no ledger: nothing was run yet", hint="begin with `rowcall check`, then `rowcall run`"
-        )
-
-
-def _need_provable(ledger: Ledger, mapping: str) -> None:
-    """A complete run of this very mapping (its fingerprint)."""
-    run = ledger.run()
-    if run.mapping_fingerprint != mapping:
-        raise UsageError(
-            "the mapping changed since this run began: its causes are those of the earlier one",
-            hint="prove them with that mapping, or begin anew with `rowcall run --restart`",
-        )
-    if (state := run.state) != "complete":
-        raise UsageError(
-            f"the run is not complete ({state}): its causes cannot be proven before every row is settled",
-            hint="finish it with `rowcall run`",
-        )
-
-
-def _entity_records(plan: Plan) -> Iterator[EntityRecord]:
-    """The ledger's line of each entity, numbered in the plan's order."""
-    numbers = count(1)
-    for step in plan.steps:
-        for e in (judge.entity for judge in step.judges):
-            occupied = e.name in plan.knowledge.occupied
-            yield EntityRecord(
-                next(numbers), e.name, e.target, e.id_column, e.impact, step.number, None, occupied, e.source,
-                e.identity, step.group.cyclic,
-            )  # fmt: skip
+            need_ledger(desk.ledger)
+            fits = self.healing.fits(desk.plan)
+            explain.write_cleaning_list(desk.plan, desk.reader("target"), write, show_values, fits)
 
 
 @contextmanager

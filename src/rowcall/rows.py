@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from uuid import UUID
 
 
 class Outcome(str, Enum):
@@ -88,6 +89,24 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Amendment:
+    """What a repair puts into one target column of a row, in place of what the mapping makes of the source: a `value` as text,
+    or (`is_parent`) the parent that it refers to: a row of the source by entity and key, or one that a repair created by its
+    uuid. With nothing of these the column becomes NULL. It is the row's own data: no log, no repr."""
+
+    key: str
+    column: str
+    value: str | None = None
+    is_parent: bool = False
+    parent_entity: str | None = None
+    parent_key: str | None = None
+    parent_id: UUID | None = None
+
+    def __repr__(self) -> str:
+        return f"Amendment(column={self.column})"
+
+
+@dataclass(frozen=True)
 class Counts:
     """The sums of a chunk, a step or a run, in source rows."""
 
@@ -103,6 +122,10 @@ class Counts:
             self.quarantined + other.quarantined,
             self.excluded + other.excluded,
         )
+
+    def unrepaired(self, rows: int) -> Counts:
+        """The same before repairs brought so many rows home."""
+        return Counts(self.source, self.migrated - rows, self.quarantined + rows, self.excluded)
 
     @property
     def conserved(self) -> bool:

@@ -19,7 +19,14 @@ from rowcall.progress import Progress as Step
 from rowcall.report.words import duration, rate
 
 FILE_WIDTH = 110  # columns, where the output is no terminal
-PHASES = {"judge": "judging", "run": "moving", "undo": "removing", "verify": "verifying", "prove": "proving"}
+PHASES = {
+    "judge": "judging",
+    "run": "moving",
+    "undo": "removing",
+    "verify": "verifying",
+    "prove": "proving",
+    "mend": "mending",
+}
 
 
 class Screen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ def survey(
     _need_encodings(source_schema.encoding, target_schema.encoding)
     probe = ServerProbe(source, target)
     mapping = read_mapping(file, source_schema, target_schema, probe)
-    types = _types(mapping, probe)
-    literals = {(text, t.sql): probe.bytes(text, t) for text, t in _literals(mapping, target_schema)}
+    types = types_of(mapping.entities, probe)
+    literals = literals_of(mapping.entities, target_schema, probe)
     content = content_types(mapping, source)
     machine = Machine(cpus(), Room(*read_room(source)), Room(*read_room(target)))
     return mapping, Knowledge(
@@ -95,9 +95,10 @@ def _need_encodings(source: str, target: str) -> None:
         )
 
 
-def _types(mapping: Mapping, probe: ServerProbe) -> dict[tuple[str, str], Type]:
+def types_of(entities: Iterable[Entity], probe: ServerProbe) -> dict[tuple[str, str], Type]:
+    """(table, SQL) -> the type of every expression of these entities."""
     found: dict[tuple[str, str], Type] = {}
-    for entity in mapping.entities:
+    for entity in entities:
         expressions = [rule.sql for rule in entity.columns if rule.sql is not None]
         for sql, type_ in zip(expressions, probe.types(entity.source, expressions), strict=True):
             assert isinstance(type_, Type)  # the mapping's check asked the same
@@ -105,10 +106,15 @@ def _types(mapping: Mapping, probe: ServerProbe) -> dict[tuple[str, str], Type]:
     return found
 
 
-def _literals(mapping: Mapping, target: Schema) -> set[tuple[str, Type]]:
+def literals_of(entities: Iterable[Entity], target: Schema, probe: ServerProbe) -> dict[tuple[str, str], bytes]:
+    """(text, type as SQL) -> the bytes of every constant and result of a value map of these entities."""
+    return {(text, t.sql): probe.bytes(text, t) for text, t in _literals(entities, target)}
+
+
+def _literals(entities: Iterable[Entity], target: Schema) -> set[tuple[str, Type]]:
     """Every (text, type) that a constant or a value map writes."""
     found: set[tuple[str, Type]] = set()
-    for entity in mapping.entities:
+    for entity in entities:
         for rule in entity.columns:
             column = target.tables[entity.target].column(rule.column)
             texts = (

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
 
 from rowcall.explain.causes import Cause, find_causes, query, read_rejected
-from rowcall.explain.fitting import fitting
 from rowcall.explain.proof import Proof
 from rowcall.explain.written import sorts, write_proofs
 from rowcall.ledger import Ledger, ProofBook
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 
+# (entity, code, target columns) -> names of the remedies that fit.
+Fits = Callable[[str, str, Iterable[str | None]], tuple[str, ...]]
 
-def analyse(plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:
+
+def analyse(
+    plan: Plan, ledger: Ledger, target: Reader, duck: duckdb.DuckDBPyConnection, fits: Fits, *, repaired: bool = False
+) -> tuple[Cause, ...]:
     """Root first, with the remedies that fit. A proof is as it was when it was last asked; of a run that is not over it is
-    written now. What another mapping would say of the run is not asked."""
-    read_rejected(target, duck)
+    written now. What another mapping would say of the run is not asked. `repaired`: rows count as the run left them."""
+    read_rejected(target, duck, repaired=repaired)
     causes = find_causes(duck)
     proofs = {(r.entity, r.code): Proof.recorded(r) for r in ProofBook(ledger.session).proofs()}
     if ledger.run().mapping_fingerprint == plan.mapping.fingerprint:
         if any((cause.entity, cause.code) not in proofs for cause in causes):
             proofs = write_proofs(plan, sorts(ledger)) | proofs
-        causes = tuple(replace(cause, remedies=_remedies(plan, cause)) for cause in causes)
+        causes = tuple(replace(c, remedies=fits(c.entity, c.code, [g.column for g in c.groups])) for c in causes)
     parents = {(entity, code): n for entity, code, n in ledger.session.rows(query("parents"))}
     found = ((cause, (cause.entity, cause.code)) for cause in causes)
     return tuple(replace(cause, proof=proofs.get(key), parents=parents.get(key)) for cause, key in found)
-
-
-def _remedies(plan: Plan, cause: Cause) -> tuple[str, ...]:
-    return fitting(plan, cause.entity, cause.code, (group.column for group in cause.groups))
 
 
 def note_proofs(plan: Plan, ledger: Ledger) -> None:

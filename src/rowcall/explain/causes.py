@@ -103,10 +103,11 @@ def query(name: str) -> str:
     return named_queries("rowcall.explain", "queries.sql")[name]
 
 
-def read_rejected(target: Reader, duck: duckdb.DuckDBPyConnection) -> None:
-    """`rejected` as the ledger has it; repaired rows are no longer rejected."""
+def read_rejected(target: Reader, duck: duckdb.DuckDBPyConnection, *, repaired: bool = False) -> None:
+    """`rejected` as the ledger has it. Rows that repairs brought home are no longer rejected; `repaired`: as the run left them."""
     create_rejected(duck)
-    load_rejected(duck, target.batches(query("load_rejected")), "other_rejections(more)")
+    sql = query("load_rejected") + ("" if repaired else " where q.disposition <> 'repaired'")
+    load_rejected(duck, target.batches(sql), "other_rejections(more)")
 
 
 def find_causes(duck: duckdb.DuckDBPyConnection) -> tuple[Cause, ...]:

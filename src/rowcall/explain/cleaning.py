@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
+from rowcall.explain.analysis import Fits
 from rowcall.explain.causes import query
-from rowcall.explain.fitting import fitting
 from rowcall.explain.samples import masked_detail, numbered
 from rowcall.plan.keys import BIGINT, kind
 from rowcall.plan.plan import Plan
@@ -25,13 +25,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_cleaning_list(plan: Plan, target: Reader, write: Callable[[str], object], show_values: bool) -> None:
+def write_cleaning_list(
+    plan: Plan, target: Reader, write: Callable[[str], object], show_values: bool, fits: Fits
+) -> None:
     """CSV (RFC 4180) with a head. With `show_values` what was seen is a column, too; else keys that are no numbers are masked in
     the details."""
     names = [*COLUMNS, "value"] if show_values else list(COLUMNS)
     _write([names], write)
     known = {entity.name for entity in plan.mapping.entities}
-    remedies = cache(lambda e, code, column: " ".join(fitting(plan, e, code, [column])) if e in known else "")
+    remedies = cache(lambda e, code, column: " ".join(fits(e, code, [column])) if e in known else "")
     spot = cache(partial(_spot, plan))
     for batch in target.batches(query("cleaning")):
         for at in range(0, batch.num_rows, ROWS):

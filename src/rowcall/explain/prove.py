@@ -10,7 +10,7 @@ from typing import Protocol
 import duckdb
 
 from rowcall.errors import SourceUnreadable
-from rowcall.explain.analysis import analyse
+from rowcall.explain.analysis import Fits, analyse
 from rowcall.explain.causes import Cause, query
 from rowcall.explain.proof import QUERY, Proof
 from rowcall.explain.written import checked, sorts, write_proofs
@@ -47,15 +47,16 @@ class Prover:
         target: Reader,
         duck: duckdb.DuckDBPyConnection,
         checks: Checks,
+        fits: Fits,
     ) -> None:
-        self.plan, self.ledger, self.checks = plan, ledger, checks
+        self.plan, self.ledger, self.checks, self.fits = plan, ledger, checks, fits
         self.source, self.target, self.duck = source, target, duck
         self._judged_again = False
 
     def prove(self, on_progress: OnProgress = silent, entity: str | None = None) -> tuple[Cause, ...]:
         """The run's causes with proofs that were asked just now; where only those of one entity are, the others stay as they
-        were."""
-        causes = analyse(self.plan, self.ledger, self.target, self.duck)
+        were. A repaired row is still at the source: it counts as the run left it."""
+        causes = analyse(self.plan, self.ledger, self.target, self.duck, self.fits, repaired=True)
         proofs = write_proofs(self.plan, sorts(self.ledger))
         proven = []
         for cause in causes:

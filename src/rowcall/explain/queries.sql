@@ -12,16 +12,14 @@ select e.name as entity, q.source_key as key, r.first ->> 'code' as code, r.firs
            from jsonb_array_elements(q.rejections) x)::text end as more
 from rowcall.quarantined_row q
 join rowcall.entity e on e.id = q.entity
-cross join lateral (select q.rejections -> 0 as first) r
-where q.disposition <> 'repaired';
+cross join lateral (select q.rejections -> 0 as first) r;
 
 -- name: known
 -- Every sort of rejection that there is; `first`: as the cause of a row; `lead`: what comes before a parent that keeps the row back.
 select distinct e.name, r.x ->> 'code', coalesce(r.x ->> 'reference', r.x ->> 'column'), r.place = 1 as first,
        case when r.place > 1 and r.x ->> 'code' = 'parent_quarantined' then q.rejections -> 0 ->> 'code' end as lead
 from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
-cross join lateral jsonb_array_elements(q.rejections) with ordinality r (x, place)
-where q.disposition <> 'repaired';
+cross join lateral jsonb_array_elements(q.rejections) with ordinality r (x, place);
 
 -- name: nulled_of
 select n.target_column, n.code, n.hop, n.value

@@ -168,6 +168,12 @@ class Ledger:
         tables = (
             "proof",
             "taken_key",
+            "purge",
+            "archive",
+            "synthetic_row",
+            "repaired_row",
+            "amendment",
+            "repair",
             "nulled_reference",
             "duplicate",
             "quarantined_row",
@@ -179,8 +185,8 @@ class Ledger:
         )
         for table in tables:
             self.session.execute(f"drop table if exists rowcall.{table}")  # an older version's ledger lacks some
-        for kind in ("outcome", "disposition", "run_state", "chunk_state", "key_state"):
-            self.session.execute(f"drop type rowcall.{kind}")
+        for kind in ("outcome", "disposition", "run_state", "chunk_state", "key_state", "repair_state"):
+            self.session.execute(f"drop type if exists rowcall.{kind}")
         self.session.execute("drop schema rowcall")
 
     # -- entities, snapshots, chunks --------------------------------------------------------------------------------

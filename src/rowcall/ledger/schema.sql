@@ -7,6 +7,7 @@ create type rowcall.disposition as enum ('open', 'repaired', 'archived', 'accept
 create type rowcall.run_state as enum ('running', 'interrupted', 'complete', 'undoing');
 create type rowcall.chunk_state as enum ('planned', 'settled');
 create type rowcall.key_state as enum ('away', 'built', 'back');
+create type rowcall.repair_state as enum ('applied', 'undone');
 
 create table rowcall.run (
     id                  uuid primary key,
@@ -96,9 +97,110 @@ create table rowcall.quarantined_row (
     parent_entity text,          -- of a victim: the row that keeps it back
     parent_key    text collate "C",
     chunk         integer not null,
-    primary key (entity, source_key)
+    decided_at    timestamptz,   -- of a disposition other than open
+    decided_by    text,
+    reason        text,
+    primary key (entity, source_key),
+    check (disposition <> 'open' or decided_at is null),
+    check ((decided_at is null) = (decided_by is null))
 );
 create index quarantined_row_chunk on rowcall.quarantined_row (chunk);
+
+-- One use of a remedy, or of a decision about many rows: who, when, why. What it did stands in the tables below;
+-- a repair that is undone stays in the book, for the audit.
+create table rowcall.repair (
+    id                  integer primary key,
+    entity              smallint not null references rowcall.entity,
+    code                text not null,
+    remedy              text not null,
+    settings            jsonb not null default '{}',
+    state               rowcall.repair_state not null default 'applied',
+    origin              text not null check (origin in ('command', 'project')),
+    actor               text not null,
+    reason              text not null default '',
+    mapping_fingerprint text not null,
+    source_read         text,               -- txid_current_snapshot() of the source, as the rows were read; null: they were not
+    applied_at          timestamptz not null default clock_timestamp(),
+    undone_at           timestamptz,
+    undone_by           text,
+    undone_reason       text,
+    purged_at           timestamptz,        -- what it put into rows is gone: it cannot be undone any more
+    rows_chosen         bigint not null,
+    rows_amended        bigint not null,
+    rows_home           bigint not null,
+    rows_created        bigint not null default 0,
+    xids                bigint[] not null,  -- every number (low 32 bits) under which it, or its undoing, wrote
+    check ((state = 'undone') = (undone_at is not null)),
+    check ((undone_at is null) = (undone_by is null))
+);
+
+-- What a repair puts into one column of a row, in place of what the mapping makes of the source: a value as text, or a parent; all
+-- NULL: NULL. Patients' data, as the payload is; `purge` removes it.
+create table rowcall.amendment (
+    repair        integer not null references rowcall.repair,
+    entity        smallint not null,
+    source_key    text collate "C" not null,
+    target_column text not null,
+    kind          text not null check (kind in ('value', 'parent')),
+    value         text,
+    parent_entity text,
+    parent_key    text collate "C",
+    parent_id     uuid,              -- of a row that a repair created
+    primary key (entity, source_key, target_column, repair),
+    check (kind = 'parent' or (parent_entity is null and parent_key is null and parent_id is null)),
+    check (kind = 'value' or value is null)
+);
+create index amendment_repair on rowcall.amendment (repair);
+
+-- What a repair did with a row: brought it home (it has a target_id then), decided about it, or amended it, though something else
+-- (`left_for`) still keeps it back. `before` is what was decided of it until then; `version` the xmin of the row that was written.
+create table rowcall.repaired_row (
+    repair     integer not null references rowcall.repair,
+    entity     smallint not null,
+    source_key text collate "C" not null,
+    before     jsonb not null,
+    target_id  uuid,
+    version    bigint,
+    left_for   text,
+    primary key (entity, source_key, repair),
+    check ((target_id is null) = (version is null)),
+    check (target_id is null or left_for is null)
+);
+create index repaired_row_repair on rowcall.repaired_row (repair);
+
+-- A row of the target that no source row has: made by a repair for one of the source's. Such a row stays marked for ever.
+create table rowcall.synthetic_row (
+    repair       integer not null references rowcall.repair,
+    entity       text not null,      -- as whose row it was made
+    target_table text not null,
+    id_column    text not null,
+    target_id    uuid not null,
+    for_entity   text not null,
+    for_key      text collate "C" not null,
+    for_whom     text not null,      -- what it was made once for: a row, a parent that is not there, an owner
+    version      bigint,             -- null: it is gone again, as its repair was undone
+    primary key (target_table, target_id, repair)
+);
+
+-- What `archive` keeps: the row and why it was rejected. Not purged.
+create table rowcall.archive (
+    repair      integer not null references rowcall.repair,
+    entity      text not null,
+    source_key  text collate "C" not null,
+    payload     jsonb,
+    rejections  jsonb not null,
+    reason      text not null default '',
+    archived_at timestamptz not null default clock_timestamp(),
+    primary key (entity, source_key, repair)
+);
+
+-- Every purge: who removed how many payloads, when and why.
+create table rowcall.purge (
+    purged_at timestamptz not null default clock_timestamp(),
+    purged_by text not null,
+    reason    text not null default '',
+    rows      bigint not null
+);
 
 -- A reference that the mapping allowed to become NULL (`missing:`): no link is dropped unseen.
 create table rowcall.nulled_reference (
@@ -161,14 +263,16 @@ create view rowcall.migration_mappings as
 
 create view rowcall.quarantine as
     select e.name as entity, q.source_key, q.payload, q.rejections, q.disposition::text as disposition,
-           q.root_entity, q.root_key
+           q.root_entity, q.root_key, q.decided_at, q.decided_by, q.reason
     from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity;
 
 -- Every number (low 32 bits) under which the run wrote: a row with another xmin was changed by somebody else.
 create view rowcall.own_xids as
     select (xid::text::numeric % 4294967296)::bigint as xid from rowcall.chunk where xid is not null
     union
-    select unnest(subxids) from rowcall.chunk;
+    select unnest(subxids) from rowcall.chunk
+    union
+    select unnest(xids) from rowcall.repair;
 
 -- Patients' data: nobody but the owner reads the book.
 do $$

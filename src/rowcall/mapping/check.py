@@ -10,9 +10,10 @@ from rowcall.mapping.fingerprint import fingerprint
 from rowcall.mapping.fits import TIMES, bare
 from rowcall.mapping.frames import frame
 from rowcall.mapping.load import Draft, load
-from rowcall.mapping.model import ContentTypes, Cutoff, Entity, Loc, Mapping, Rule
+from rowcall.mapping.model import ContentTypes, Cutoff, Entity, Loc, Mapping, PlannedRepair, Rule
 from rowcall.mapping.references import reference
-from rowcall.mapping.words import too_long
+from rowcall.mapping.words import instead, too_long
+from rowcall.rows import Reason
 from rowcall.schema import Column, Schema
 
 
@@ -21,7 +22,8 @@ def read_mapping(path: Path, source: Schema, target: Schema, probe: Probe) -> Ma
     draft = load(path)
     desk = Desk(draft, source, target)
     desk.frames = {name: frame(desk, entity) for name, entity in draft.entities.items()}
-    entities = [entity for one in desk.frames.values() if (entity := _entity(desk, one))]
+    _causes(desk)
+    entities = [entity for one in desk.frames.values() if (entity := entity_of(desk, one))]
     _identities(desk)
     content_types = _content_types(desk)
     desk.settle(probe)
@@ -44,12 +46,28 @@ def _mapping(draft: Draft, entities: tuple[Entity, ...], content_types: ContentT
         content_types=content_types,
         budget=document.error_budget,
         workers=document.workers,
+        remedies={c: {r: s or {} for r, s in given.items()} for c, given in (document.remedies or {}).items()},
+        repairs=tuple(PlannedRepair(r.cause or "", r.remedy or "", r.set_, r.reason, r.follow) for r in draft.repairs),
         fingerprint=fingerprint(document.namespace, entities, content_types),
         positions=dict(draft.tree.keys),
     )
 
 
-def _entity(desk: Desk, one: Frame) -> Entity | None:
+def _causes(desk: Desk) -> None:
+    """Says which causes of `remedies` and `repairs` name no entity or no code."""
+    named: list[tuple[str, Loc]] = [(c, ("remedies", c)) for c in desk.draft.document.remedies or ()]
+    named += [(r.cause, ("repairs", place, "cause")) for place, r in enumerate(desk.draft.repairs) if r.cause]
+    codes = [reason.value for reason in Reason]
+    for cause, loc in named:
+        entity, _, code = cause.partition("/")
+        say = desk.draft.say_key if loc[0] == "remedies" else desk.draft.say
+        if entity not in (known := desk.draft.document.entities or {}):
+            say(loc, f"there is no entity {entity!r}: {instead(entity, known)}")
+        elif code not in codes:
+            say(loc, f"{code!r} is no reason code: {instead(code, codes)}")
+
+
+def entity_of(desk: Desk, one: Frame) -> Entity | None:
     """An entity, with all of its parts checked; None if its tables are not known."""
     draft = one.draft
     columns = [column_rule(desk, one, name, filler) for name, filler in draft.columns.items()]

@@ -271,6 +271,19 @@ class EntityShape(Shape):
     references: dict[str, Any] | None = None
 
 
+class RepairShape(Shape):
+    kind = "`{cause: <entity>/<code>, remedy: <name>, set: {...}, reason: <text>}`"
+    required = {
+        "cause": "write which rows are meant, such as `cause: orders/dangling_reference`",
+        "remedy": "write the name of a remedy, such as `remedy: stub_parent`",
+    }
+    cause: Text | None = None
+    remedy: Text | None = None
+    set_: dict[str, Any] = Field({}, alias="set")
+    reason: str = ""
+    follow: bool = False
+
+
 class DocumentShape(Shape):
     kind = "a mapping with `rowcall: 1`, `project:`, `namespace:`, `source:`, `target:`, `entities:`"
     required = {
@@ -290,4 +303,6 @@ class DocumentShape(Shape):
     load: Load = "auto"
     workers: Annotated[int | None, BeforeValidator(_workers)] = None  # None: auto
     content_types: Any = None
+    remedies: dict[str, dict[str, dict[str, Any] | None]] | None = None
+    repairs: list[Any] | None = None
     entities: Annotated[dict[str, Any], Field(min_length=1)] | None = None

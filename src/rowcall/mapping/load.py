@@ -19,6 +19,7 @@ from rowcall.mapping.document import (
     EntityShape,
     FillerShape,
     ReferenceShape,
+    RepairShape,
     Shape,
     WayShape,
 )
@@ -58,6 +59,7 @@ class Draft:
     target: Endpoint | None = None
     content_types: ContentTypesShape | None = None
     entities: dict[str, EntityDraft] = field(default_factory=dict)
+    repairs: list[RepairShape] = field(default_factory=list)
     broken: set[Loc] = field(default_factory=set)
 
     def say(self, loc: Loc, message: str, offset: int | None = None) -> None:
@@ -100,7 +102,10 @@ def load(path: Path) -> Draft:
     if document.content_types is not None:
         draft.content_types = read(draft, ContentTypesShape, document.content_types, ("content_types",))
     for name, raw in (document.entities or {}).items():
-        _entity(draft, name, raw)
+        read_entity(draft, name, raw)
+    for place, raw in enumerate(document.repairs or ()):
+        if (shape := read(draft, RepairShape, raw, ("repairs", place))) is not None:
+            draft.repairs.append(shape)
     return draft
 
 
@@ -130,7 +135,7 @@ def _endpoint(draft: Draft, side: str, raw: object) -> Endpoint | None:
     return found
 
 
-def _entity(draft: Draft, name: str, raw: object) -> None:
+def read_entity(draft: Draft, name: str, raw: object) -> None:
     loc: Loc = ("entities", name)
     if wrong := too_long(name):
         draft.say_key(loc, wrong)

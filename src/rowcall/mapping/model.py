@@ -147,6 +147,18 @@ class ContentTypes:
 
 
 @dataclass(frozen=True)
+class PlannedRepair:
+    """A repair that the project file has `run` apply: which cause ("entity/code"), which remedy with which settings, and why.
+    `follow`: the victims come home with their roots."""
+
+    cause: str
+    remedy: str
+    settings: MappingOf[str, object] = field(default_factory=dict)
+    reason: str = ""
+    follow: bool = False
+
+
+@dataclass(frozen=True)
 class Mapping:
     """The project file. `fingerprint` is a SHA-256 over all that decides verdicts (not over connections, budgets or workers)."""
 
@@ -160,6 +172,9 @@ class Mapping:
     budget: Budget | None = None
     workers: int | None = None  # None: as many as fit
     fingerprint: str = ""
+    # cause -> remedy -> settings that a remedy takes where none are given
+    remedies: MappingOf[str, MappingOf[str, MappingOf[str, object]]] = field(default_factory=dict)
+    repairs: tuple[PlannedRepair, ...] = ()
     positions: MappingOf[Loc, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def entity(self, name: str) -> Entity:

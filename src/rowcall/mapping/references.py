@@ -69,7 +69,7 @@ def _ways(frame: Frame, column: str, shape: ReferenceShape, loc: Loc) -> Iterato
 
 def _route(desk: Desk, frame: Frame, way: Way) -> Route | None:
     parent = _parent(desk, way)
-    hops = _walk(desk, frame.source, way, parent) if frame.source is not None else None
+    hops = walk(desk, frame.source, way, parent) if frame.source is not None else None
     return Route(way.to, hops, way.label) if way.to is not None and hops else None
 
 
@@ -82,7 +82,7 @@ def _parent(desk: Desk, way: Way) -> Frame | None:
     return desk.frames.get(way.to or "")
 
 
-def _walk(desk: Desk, start: Table, way: Way, parent: Frame | None) -> tuple[Hop, ...] | None:
+def walk(desk: Desk, start: Table, way: Way, parent: Frame | None) -> tuple[Hop, ...] | None:
     """The hops from a row of `start` to the parent's table; None where one is at fault."""
     written = [((*way.loc, place), hop) for place, text in enumerate(way.texts) for hop in parse(text)]
     slips = [(loc, slip) for loc, slip in written if isinstance(slip, Slip)]

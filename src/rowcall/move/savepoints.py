@@ -8,10 +8,13 @@ https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPS
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
 from rowcall.move.assignment import Assignment
 from rowcall.postgres.connect import Session
 from rowcall.schema import ForeignKey
-from rowcall.sql import ident, qualified
+from rowcall.sql import ident, literal, qualified
 
 _WRAP = 1 << 32
 
@@ -32,6 +35,43 @@ def note_savepoints(session: Session, work: Assignment, chunk: int | None = None
         "update rowcall.chunk c set subxids = coalesce(c.subxids, '{}') || w.ids from (select chunk, array_agg(x) as ids "
         f"from (select chunk, x, {ahead} as ahead from ({seen}) u) v where {ours} group by chunk) w where c.id = w.chunk"
     )
+
+
+def versions(session: Session, table: str, id_column: str, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """uuid -> the xmin under which each of these rows stands now."""
+    among = literal("{" + ",".join(map(str, ids)) + "}")
+    return dict(
+        session.rows(
+            f"select {ident(id_column)}, xmin::text::bigint from {qualified(table)} where {ident(id_column)} = any({among}::uuid[])"
+        )
+    )
+
+
+def touched(session: Session, work: Assignment, ids: Sequence[UUID]) -> set[int]:
+    """The numbers, of this transaction and its savepoints, under which triggers changed rows to which these rows refer."""
+    among = literal("{" + ",".join(map(str, ids)) + "}")
+    own = f"t.{ident(work.judge.entity.id_column)} = any({among}::uuid[])"
+    found: set[int] = set()
+    for key in work.inner_keys:
+        pairs = zip(key.columns, key.to_columns, strict=True)
+        joined = " and ".join(f"p.{ident(to)} = t.{ident(column)}" for column, to in pairs)
+        rows = f"{qualified(work.table.qualified)} t join {qualified(key.table)} p on {joined}"
+        found |= {x for (x,) in session.rows(f"select distinct p.xmin::text::bigint from {rows} where {own}")}
+    return _ours(session, found)
+
+
+def _ours(session: Session, found: Collection[int]) -> set[int]:
+    """Those of these numbers that are of this transaction and its savepoints, of rows that we see."""
+    top = int(session.value("select pg_current_xact_id()::text"))
+    with session.transaction():  # a number above those of all savepoints so far
+        newest = int(session.value("update rowcall.run set project = project returning xmin::text::bigint"))
+    near = [top + ahead for x in found if (ahead := (x - top) % _WRAP) <= (newest - top) % _WRAP]
+    if not near:
+        return set()
+    rows = session.rows(
+        f"select x from unnest(array[{', '.join(map(str, near))}]::numeric[]) x where pg_xact_status(x::text::xid8) = 'in progress'"
+    )
+    return {int(x) % _WRAP for (x,) in rows}
 
 
 def _newest(session: Session, work: Assignment, chunk: int | None) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
 from rowcall.plan.evidence import Evidence
+from rowcall.plan.given import PLAIN, given_parent, given_value
 from rowcall.plan.ids import digest_sql
 from rowcall.plan.judge import GroupReference, Judge, Read, asked_name, duplicates_table, out_name
 from rowcall.plan.keys import entity_key, kind, need_column, read_as
@@ -26,20 +27,22 @@ ANSWER = {
     "detail": "varchar",
     "bytes": "blob",
 }
-PLAIN = "plain"  # whether the row's own column names nothing: NULL stays NULL where the target allows it
 
 
 def compile_entity(
-    entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str]
+    entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str], given: frozenset[str] = frozenset()
 ) -> tuple[Judge, dict[str, HopTable]]:
-    """Compiles one entity. `group` holds the entities of its cyclic group (empty where it is in none)."""
-    compiler = _Compiler(entity, mapping, know, group)
+    """Compiles one entity. `group` holds the entities of its cyclic group (empty where it is in none); `given` the target
+    columns for which repairs have something: rows of which the tables `given_table` know it take that."""
+    compiler = _Compiler(entity, mapping, know, group, given)
     return compiler.compile(), compiler.hops
 
 
 class _Compiler:
-    def __init__(self, entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str]) -> None:
-        self.entity, self.mapping, self.know, self.group = entity, mapping, know, group
+    def __init__(
+        self, entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str], given: frozenset[str]
+    ) -> None:
+        self.entity, self.mapping, self.know, self.group, self.given = entity, mapping, know, group, given
         self.hops: dict[str, HopTable] = {}
         self.table = know.source.tables[entity.source]
         self.target = know.target.tables[entity.target]
@@ -84,6 +87,7 @@ class _Compiler:
             self._sql(f"case when {rejected} then {self._rejections()} end"),
             self._quick_sql(),
             self._passing(),
+            self.given,
         )
 
     # -- references -------------------------------------------------------------------------------------------------
@@ -97,6 +101,10 @@ class _Compiler:
             fields = routes[0]
         else:
             fields = dict(combine([("", r) for r in routes])) | {PLAIN: " and ".join(r[PLAIN] for r in routes)}
+        if reference.column in self.given:
+            given = given_parent(self.entity.name, reference.column, f"{name}_given")
+            self.joins.append(given.join)
+            fields = {f: given.instead(f, sql) for f, sql in fields.items()}
         for field in (*FIELDS, PLAIN):
             self.inner[f"{name}_{field}"] = fields[field]
         self._reference_finding(name, reference)
@@ -203,9 +211,14 @@ class _Compiler:
         elif rule.sql is not None:
             source = self.know.types[(self.table.qualified, rule.sql)]
         filled = fill(number, rule, target, source, self.know.content_types, self.know.literals)
-        self._add(filled, f"columns.{rule.column}")
+        self._add(number, filled, f"columns.{rule.column}")
 
-    def _add(self, filled: Filled, label: str) -> None:
+    def _add(self, number: int, filled: Filled, label: str) -> None:
+        if filled.output.column in self.given:
+            given = given_value(self.entity.name, filled.output.column, f"v{number}")
+            self.joins.append(given.join)
+            self.inner |= given.inner
+            filled = given.fill(filled)
         self.outputs.append(filled.output)
         if filled.read:
             alias, sql = filled.read
@@ -270,6 +283,8 @@ class _Compiler:
         columns |= {name: f"j.{name}" for name in self._group_columns()}
         listed = "".join(f",\n  {sql} as {ident(name)}" for name, sql in columns.items())
         sound = f"not j.suspect and (({self._excluded()}) is not null or {self._any(codes=True)} is null)"
+        if self.given:  # what is given stands in the closer query alone
+            sound = "false"
         inner = self.inner | self._no_answers() | {"suspect": suspect}
         used = {name: sql for name, sql in inner.items() if re.search(rf"\bj\.{name}\b", sound + listed)}
         alias = "".join(f",\n    {sql} as {ident(name)}" for name, sql in used.items())

@@ -58,6 +58,7 @@ class Judge:
     # computed of it. Nothing is asked, no finding is made, and what passes through unchanged is left where it is.
     quick_sql: str
     passing: MappingOf[str, str]  # column of the answer -> column of the batch that it is, unchanged
+    given: frozenset[str] = frozenset()  # target columns for which repairs have something (see given_table)
 
     def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
         """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead."""

@@ -19,14 +19,15 @@ ContentTypes = MappingOf[int, str]  # content type id -> "app_label.model"
 
 
 def terminals_sql(
-    reference: Reference, route: Route, entity: Entity, mapping: Mapping, source: Schema, types: ContentTypes
-) -> str:
-    """SELECT source_key text, parent_key text: the rows whose path by this route ends at a row, distinct pairs. A
-    polymorphic reference's route takes only the rows of its content type."""
+    reference: Reference, route: Route, entity: Entity, mapping: Mapping, source: Schema, types: ContentTypes,
+    *, counted: bool = False,
+) -> str:  # fmt: skip
+    """SELECT source_key text, parent_key text: the rows whose path by this route ends at a row, distinct pairs (`counted`: a pair
+    as often as rows on the way name it). A polymorphic reference's route takes only the rows of its content type."""
     walk = _Walk(reference, route, mapping, source)
     start = walk.start(entity)
     joins, end = walk.joins(entity)
-    plural = not all(source.tables[hop.table].is_unique((hop.to_column,)) for hop in route.path)
+    plural = not counted and not all(source.tables[hop.table].is_unique((hop.to_column,)) for hop in route.path)
     return (
         f"{walk.recursion}select {'distinct' if plural else ''} e.k as source_key, {end} as parent_key "
         f"from {start} e {' '.join(joins)} where {end} is not null and {_of_type(reference, route, types)}"

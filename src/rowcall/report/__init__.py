@@ -1,5 +1,6 @@
 from rowcall.report.html import html
 from rowcall.report.markdown import markdown
+from rowcall.report.repairs import effect_parts, offers_parts, repairs_table, replayed_lines, retried_line
 from rowcall.report.report import EntityLine, Report, build_report, entity_line, foreseen_line
 from rowcall.report.text import (
     cause_lines,
@@ -19,6 +20,7 @@ __all__ = [
     "build_report",
     "cause_lines",
     "causes_table",
+    "effect_parts",
     "entities_table",
     "entity_line",
     "forecast_parts",
@@ -26,7 +28,11 @@ __all__ = [
     "home_lines",
     "html",
     "markdown",
+    "offers_parts",
     "proof_lines",
+    "repairs_table",
+    "replayed_lines",
+    "retried_line",
     "status_table",
     "story_text",
     "verification_table",

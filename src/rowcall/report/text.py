@@ -25,7 +25,7 @@ LONGEST_VALUE = 300  # characters
 
 def entities_table(lines: Sequence[EntityLine], title: str | None = None) -> Table:
     """Entity by entity: source, migrated, quarantined, excluded, rate; a total below."""
-    table = _table(title, ["entity"], ["source", "migrated", "quarantined", "excluded", "rate", "rows/s"])
+    table = plain_table(title, ["entity"], ["source", "migrated", "quarantined", "excluded", "rate", "rows/s"])
     for line in lines:
         _sums(table, line.name, line.counts, percent(line.success_rate), speed(line.rows_per_second))
     table.add_section()
@@ -54,7 +54,7 @@ def forecast_parts(document: ForecastDocument) -> Iterator[Table | str]:
 
 def status_table(entities: Sequence[EntitySums]) -> Table:
     """A running migration, entity by entity."""
-    table = _table(None, ["entity"], ["settled", "of", "done", "quarantined", "chunks"])
+    table = plain_table(None, ["entity"], ["settled", "of", "done", "quarantined", "chunks"])
     for e in entities:
         share = percent(e.rows_read / e.total) if e.total else "-"
         numbers = (
@@ -69,14 +69,14 @@ def status_table(entities: Sequence[EntitySums]) -> Table:
 
 def verification_table(found: Verification) -> Iterator[Table | str]:
     """The verification: accounts, then references, then the verdict."""
-    accounts = _table("Accounts", ["entity"], ["source", "migrated", "quar.", "excl.", "missing", "surplus"])
+    accounts = plain_table("Accounts", ["entity"], ["source", "migrated", "quar.", "excl.", "missing", "surplus"])
     accounts.add_column("ok")
     for a in found.accounts:
         sums = map(count, (a.source, a.migrated, a.quarantined, a.excluded))
         missing, surplus = a.missing_lines + (a.missing_in_target or 0), a.surplus_lines + a.duplicates
         surplus += 0 if a.occupied else a.foreign_in_target or 0
         accounts.add_row(Text(a.entity), *sums, count(missing), count(surplus), "yes" if a.ok else "NO")
-    references = _table("References", ["entity", "column"], ["checked", "null", "broken", "wrong"])
+    references = plain_table("References", ["entity", "column"], ["checked", "null", "broken", "wrong"])
     references.add_column("ok")
     for r in found.references:
         numbers = map(count, (r.checked, r.nulls, r.broken, r.wrong))
@@ -93,7 +93,7 @@ def verification_table(found: Verification) -> Iterator[Table | str]:
 
 def causes_table(causes: Sequence[Cause], title: str | None = None) -> Table:
     """Causes, root first: what failed, where, how many rows, what they keep back, and whether the proof holds."""
-    table = _table(title, ["entity", "cause", "where"], ["rows", "roots", "victims"])
+    table = plain_table(title, ["entity", "cause", "where"], ["rows", "roots", "victims"])
     proven = any(cause.proof for cause in causes)
     if proven:
         table.add_column("proof", no_wrap=True)
@@ -202,7 +202,7 @@ def _fates(story: Story) -> list[str]:
     return lines
 
 
-def _table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+def plain_table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in texts:
         table.add_column(name, overflow="fold", no_wrap=name != "where")

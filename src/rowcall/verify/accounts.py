@@ -11,7 +11,7 @@ from types import MappingProxyType
 from rowcall.ledger.book import EntityRecord
 from rowcall.loading import load, table_of
 from rowcall.plan.keys import entity_key
-from rowcall.sql import ident, qualified
+from rowcall.sql import ident, literal, qualified
 from rowcall.verify.checks import AccountCheck
 from rowcall.verify.differences import EXAMPLES, Difference, difference, examples, numbers, query
 from rowcall.verify.scope import Scope
@@ -76,7 +76,11 @@ class _Accounts:
         load(self.duck, "target_ids", self.scope.target.batches(ids))
         peers = ", ".join(str(r.id) for r in self.scope.records if r.target_table == record.target_table)
         table_of(self.duck, "known_ids", "id uuid")
-        known = f"select target_id::text from rowcall.settlement where outcome = 'migrated' and entity in ({peers})"
+        known = (
+            f"select target_id::text from rowcall.settlement where outcome = 'migrated' and entity in ({peers}) union all "
+            "select target_id::text from rowcall.synthetic_row "
+            f"where version is not null and target_table = {literal(record.target_table)}"
+        )
         load(self.duck, "known_ids", self.scope.target.batches(known))
 
     def _without_payload(self, record: EntityRecord) -> Difference:

@@ -41,21 +41,25 @@ select count(*), count(*) filter (where h.value is null) from own l join held h 
 
 -- name: wrong
 -- What a migrated row's reference must be: the uuid of the one row that its path leads to. A NULL is right only where the
--- source's own column is NULL, or where the ledger shows that the mapping let it become NULL for this very reason.
+-- source's own column is NULL, or where the ledger shows that the mapping let it become NULL for this very reason (a parent that
+-- was in quarantine then may have come home since). What a repair gave to a row is right where the target holds it.
 with expected as (
-    select t.k, count(*) as ways, any_value(p.uid) as uid, any_value(p.outcome) as outcome
+    select t.k, count(*) as ways, any_value(p.uid) as uid, any_value(p.outcome) as outcome, any_value(p.repaired) as repaired
     from (select distinct k, entity, parent from terminals) t left join parents p on p.entity = t.entity and p.k = t.parent
     group by t.k
 ), judged as (
     select l.k,
-           case when h.value is not null then e.ways = 1 and e.uid = h.value
-                when e.ways is not null then e.ways = 1 and e.outcome <> 'migrated' and n.code = 'parent_' || e.outcome
+           case when a.k is not null then h.value is not distinct from a.uid
+                when h.value is not null then e.ways = 1 and e.uid = h.value
+                when e.ways is not null then e.ways = 1
+                    and (e.outcome <> 'migrated' and n.code = 'parent_' || e.outcome or e.repaired and n.code = 'parent_quarantined')
                 else plain.k is not null or n.code not in ('parent_excluded', 'parent_quarantined')
            end as sound
     from own l join held h on h.id = l.uid
     left join expected e on e.k = l.k
     left join nulled n on n.k = l.k
     left join plain on plain.k = l.k
+    left join amended a on a.k = l.k
 )
 select k from judged where sound is not true;
 
@@ -65,6 +69,20 @@ select s.source_key
 from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
 where s.entity = {entity} and s.outcome = 'quarantined' and q.source_key is null
 order by 1;
+
+-- name: parent_lines
+-- For the target's Postgres: the lines of an entity that references name.
+select s.source_key, s.outcome::text, s.target_id::text, coalesce(q.disposition = 'repaired', false)
+from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key) where s.entity = {entity};
+
+-- name: amended
+-- For the target's Postgres: rows that a repair pointed at a parent, with the uuid of that parent.
+select a.source_key, coalesce(a.parent_id, p.target_id)::text
+from (select distinct on (a.source_key) a.* from rowcall.amendment a join rowcall.repair r on r.id = a.repair and r.state = 'applied'
+      where a.entity = {entity} and a.target_column = {column} order by a.source_key, a.repair desc) a
+join rowcall.settlement s on s.entity = a.entity and s.source_key = a.source_key and s.outcome = 'migrated'
+left join rowcall.entity e on e.name = a.parent_entity
+left join rowcall.settlement p on p.entity = e.id and p.source_key = a.parent_key;
 
 -- name: closed
 -- For the target's Postgres: whether a unique index keeps each key of the entity's lines single.

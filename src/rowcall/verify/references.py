@@ -10,7 +10,7 @@ from rowcall.plan.source_sql import nulls_sql, terminals_sql
 from rowcall.progress import Meter, OnProgress, silent
 from rowcall.sql import ident, literal, qualified
 from rowcall.verify.checks import ReferenceCheck
-from rowcall.verify.differences import difference, examples, numbers
+from rowcall.verify.differences import difference, examples, numbers, query
 from rowcall.verify.scope import Scope
 
 
@@ -40,6 +40,7 @@ class _References:
         self._load_held(record, reference)
         self._load_expected(entity, reference)
         self._load_nulled(record, reference)
+        self._load_amended(record, reference)
         checked, nulls = numbers(self.duck, "checked")
         found = {name: difference(self.duck, name) for name in ("broken", "wrong")}
         broken, wrong = (count for count, _ in found.values())
@@ -56,9 +57,9 @@ class _References:
         for other in self._peers(record):
             ids = f"select target_id::text from rowcall.settlement where entity = {other.id} and outcome = 'migrated'"
             load(self.duck, "others", target.batches(ids))
-        table_of(self.duck, "parents", "entity varchar, k varchar, outcome varchar, uid uuid")
+        table_of(self.duck, "parents", "entity varchar, k varchar, outcome varchar, uid uuid, repaired boolean")
         for parent in filter(None, map(self.scope.record, parents(entity))):
-            batches = target.batches(lines.format("outcome::text,", parent.id))
+            batches = target.batches(query("parent_lines").format(entity=parent.id))
             load(self.duck, "parents", batches, f"{literal(parent.name)}, *")
 
     def _load_held(self, record: EntityRecord, reference: Reference) -> None:
@@ -92,6 +93,12 @@ class _References:
             load(self.duck, "terminals", ends, f"*, {literal(route.to)}")
         table_of(self.duck, "plain", "k varchar")
         load(self.duck, "plain", scope.source.batches(nulls_sql(reference, *given)))
+
+    def _load_amended(self, record: EntityRecord, reference: Reference) -> None:
+        """The parents that repairs gave to rows, by the ledger's own lines."""
+        table_of(self.duck, "amended", "k varchar, uid uuid")
+        sql = query("amended").format(entity=record.id, column=literal(reference.column))
+        load(self.duck, "amended", self.scope.target.batches(sql))
 
     def _load_nulled(self, record: EntityRecord, reference: Reference) -> None:
         """The rows that the ledger shows as nulled, for a reason that the mapping allows."""

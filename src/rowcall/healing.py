@@ -1,0 +1,186 @@
+"""Healing: what a user does with quarantined rows. It calls the rooms in order and has no logic of its own."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as MappingOf
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from rowcall.desk import Desk, open_desk, target_only
+from rowcall.errors import UsageError
+from rowcall.ledger import Ledger, need_complete, need_ledger
+from rowcall.ledger.repairs import RepairBook, RepairRecord
+from rowcall.mapping.model import Endpoint, Mapping
+from rowcall.move.belt import Stop, attended, interruptible
+from rowcall.plan.plan import Plan
+from rowcall.postgres.catalog import ServerProbe, read_schema
+from rowcall.postgres.connect import Session
+from rowcall.postgres.places import Places
+from rowcall.progress import OnProgress, silent
+from rowcall.repair import (
+    Effect,
+    Offer,
+    Purged,
+    Repairer,
+    Request,
+    Retried,
+    Undone,
+    Ways,
+    decide,
+    find_remedies,
+    fitting,
+    named,
+    offers,
+    planned,
+    purge,
+    retry,
+    undo_repair,
+    with_defaults,
+)
+from rowcall.rows import Reason
+
+Notify = Callable[[str], None]
+AS_IT_WAS = "nothing was changed: a repair is one transaction"
+
+
+class Healing:
+    """Of one project: `Migration.healing`."""
+
+    def __init__(self, file: Path, places: Places, endpoints: MappingOf[str, Endpoint], notify: Notify) -> None:
+        self.file, self.folder, self.places, self.endpoints, self.notify = (
+            file,
+            places.folder,
+            places,
+            endpoints,
+            notify,
+        )
+
+    def preview(self, request: Request, on_progress: OnProgress = silent, *, show_values: bool = False) -> Effect:
+        """What a repair would do: done, and taken back. Raises UsageError where nothing can be repaired so."""
+        with self._repairer(on_progress, show_values) as repairer:
+            return attended(lambda: repairer.preview(_whole(request, repairer)), [repairer.worker])
+
+    def apply(self, request: Request, on_progress: OnProgress = silent) -> Effect:
+        """Does it, in one transaction. Raises UsageError where nothing can be repaired so."""
+        with self._repairer(on_progress) as repairer:
+            return attended(lambda: repairer.apply(_whole(request, repairer)), [repairer.worker])
+
+    def offers(
+        self, entity: str | None = None, code: str | None = None, on_progress: OnProgress = silent
+    ) -> tuple[Offer, ...]:
+        """The remedies that fit each cause (of one entity or cause, or of all), with what each would bring home."""
+        with self._repairer(on_progress) as repairer:
+            return attended(lambda: tuple(offers(repairer, entity, code)), [repairer.worker])
+
+    def dispose(
+        self, entity: str, code: str, disposition: str, reason: str, keys: tuple[str, ...] | None = None
+    ) -> Effect:
+        """Decides about the open rows of a cause. Needs the target alone. Raises UsageError where there are none."""
+        remedies = find_remedies(self.folder)
+        name = named(remedies, disposition)
+        with self._target() as (target, ledger), target.transaction():
+            return decide(ledger, Request(entity, code, name, {}, reason, keys=keys), remedies[name], actor())
+
+    def purge(self, reason: str = "") -> Purged:
+        """Removes what rows held from the quarantine, once nothing is open; keys, causes and an audit line stay."""
+        with self._target() as (target, _):
+            return purge(RepairBook(target), actor(), reason)
+
+    def retry(self, on_progress: OnProgress = silent) -> Retried:
+        """Reads the undecided rows anew from the source, and sends them through the belt again."""
+        with self._repairer(on_progress) as repairer:
+            return attended(lambda: retry(repairer), [repairer.worker])
+
+    def planned(self, mapping: Mapping) -> tuple[Request, ...]:
+        """The project file's repairs. Raises MappingError where one cannot be."""
+        return planned(mapping, find_remedies(self.folder))
+
+    def replay(self, desk: Desk, stop: Stop, on_progress: OnProgress = silent) -> tuple[Effect, ...]:
+        """Applies the project file's repairs that were not applied yet, in their order. Of an undone one nothing is done again."""
+        book = RepairBook(desk.target)
+        known = {told(r.entity, r.code, r.remedy, r.settings) for r in book.repairs() if r.origin == "project"}
+        todo = [r for r in self.planned(desk.mapping) if told(r.entity, r.code, r.remedy, r.settings) not in known]
+        if not todo:
+            return ()
+        repairer, done = self.repairer(desk, stop, on_progress), []
+        for request in todo:
+            try:
+                done.append(attended(partial(repairer.apply, request), [repairer.worker]))
+            except UsageError as error:
+                self.notify(f"repair of the project file, {request.remedy} for {request.cause}: {error.message}")
+        return tuple(done)
+
+    def undo(self, repair: int, reason: str = "") -> Undone:
+        """Takes a repair back. Raises RepairRefused where somebody changed its rows, or something rests on them."""
+        with self._target() as (target, _):
+            return undo_repair(target, read_schema(target, self.endpoints["target"].schema), repair, actor(), reason)
+
+    def repairs(self) -> list[RepairRecord]:
+        """Every repair and decision so far, those that were undone, too."""
+        with target_only(self.places) as target:
+            need_ledger(Ledger(target))
+            return RepairBook(target).repairs()
+
+    def fits(self, plan: Plan) -> Callable[[str, str, Iterable[str | None]], tuple[str, ...]]:
+        """(entity, code, target columns) -> the names of the remedies that fit, the most telling first."""
+        return partial(fitting, find_remedies(self.folder), plan)
+
+    @contextmanager
+    def _target(self) -> Iterator[tuple[Session, Ledger]]:
+        """The target alone, with a complete run, for who writes to its ledger."""
+        with target_only(self.places) as target:
+            ledger = Ledger(target)
+            need_ledger(ledger)
+            ledger.lock(self.notify)
+            need_complete(ledger)
+            yield target, ledger
+
+    @contextmanager
+    def _repairer(self, on_progress: OnProgress, show_values: bool = False) -> Iterator[Repairer]:
+        with open_desk(self.file, self.places, self.notify, lock=True) as desk:
+            need_ledger(desk.ledger)
+            need_complete(desk.ledger, desk.mapping.fingerprint)
+            stop = Stop()
+            with interruptible(stop, AS_IT_WAS):
+                yield self.repairer(desk, stop, on_progress, show_values)
+
+    def repairer(self, desk: Desk, stop: Stop, on_progress: OnProgress, show_values: bool = False) -> Repairer:
+        snapshot = desk.snapshot()
+        source = desk.reader("source", snapshot=snapshot.name, tables=snapshot.tables)
+        ways = Ways(desk.mapping, desk.plan.knowledge, ServerProbe(desk.source, desk.target), source)
+        return Repairer(
+            desk.plan, desk.crew(snapshot, stop, 1).workers[0], desk.reader("target"), find_remedies(self.folder), ways, actor(),
+            snapshot.visible, on_progress, show_values,
+        )  # fmt: skip
+
+
+def actor() -> str:
+    """Who asks, for the audit: the user of the operating system."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _whole(request: Request, repairer: Repairer) -> Request:
+    """With the settings that the project file has for the remedy of this cause."""
+    settings = with_defaults(repairer.plan.mapping, request.cause, request.remedy, request.settings)
+    return replace(request, settings=settings)
+
+
+def told(entity: str, code: str, remedy: str, settings: MappingOf[str, object]) -> str:
+    """A repair as the project file means it: what makes two of them the same."""
+    return json.dumps([entity, code, remedy, dict(settings)], sort_keys=True, default=str)
+
+
+def cause_of(text: str) -> tuple[str, str]:
+    """ENTITY/CODE. Raises UsageError for anything else."""
+    entity, _, code = text.partition("/")
+    if not entity or code not in {reason.value for reason in Reason}:
+        raise UsageError(f"{text!r} is no cause", hint="write it as ENTITY/CODE, such as orders/dangling_reference")
+    return entity, code

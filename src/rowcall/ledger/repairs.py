@@ -1,0 +1,155 @@
+"""The book of repairs: who did what with which quarantined rows, what was there before, and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from rowcall.ledger.book import partition
+from rowcall.postgres.connect import Session
+from rowcall.postgres.queries import named_queries
+from rowcall.rows import Amendment, Disposition
+
+UNDECIDED = (Disposition.OPEN.value, Disposition.DEFERRED.value)  # what a repair may take up
+
+
+@dataclass(frozen=True)
+class RepairRecord:
+    """One use of a remedy. `chosen`: rows of the cause; `amended`: those that it had something for; `home`: rows of any entity
+    that it brought home (or, of a decision, decided about); `created`: synthetic rows."""
+
+    id: int
+    entity: str
+    code: str
+    remedy: str
+    settings: dict[str, Any]
+    state: str
+    origin: str
+    actor: str
+    reason: str
+    mapping_fingerprint: str
+    applied_at: datetime
+    undone_at: datetime | None
+    undone_by: str | None
+    undone_reason: str | None
+    purged_at: datetime | None
+    chosen: int
+    amended: int
+    home: int
+    created: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), **{name: _time(getattr(self, name)) for name in ("applied_at", "undone_at", "purged_at")}}
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A quarantined row as remedies see it. All of it is the row's own data: no log, no repr."""
+
+    key: str
+    rejections: tuple[dict[str, Any], ...]
+    payload: Mapping[str, str | None] | None
+
+    def __repr__(self) -> str:
+        return f"Quarantined({len(self.rejections)} rejections)"
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What a repair did with a row: `target_id` and its xmin where it came home, else what it was left for."""
+
+    key: str
+    target_id: UUID | None = None
+    version: int | None = None
+    left_for: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Fate(home={self.target_id is not None}, left_for={self.left_for})"
+
+
+class RepairBook:
+    """Speaks to the ledger over one target session; what changes it belongs into the caller's transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._sql = named_queries("rowcall.ledger", "repairs.sql")
+
+    def rows(self, name: str, *params: Any, entity: int | None = None) -> list[tuple[Any, ...]]:
+        return self.session.rows(self._named(name, entity), params or None)
+
+    def do(self, name: str, *params: Any, entity: int | None = None) -> int:
+        return self.session.execute(self._named(name, entity), params or None)
+
+    def _named(self, name: str, entity: int | None) -> str:
+        sql = self._sql[name]
+        return sql if entity is None else sql.replace("{lines}", partition(entity))
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    def repairs(self, only: int | None = None) -> list[RepairRecord]:
+        return [RepairRecord(*row) for row in self.rows("repairs", only, only)]
+
+    def next_id(self) -> int:
+        return int(self.rows("next")[0][0])
+
+    def choose(self, entity: int, code: str, *, cause_only: bool = False) -> list[str]:
+        """Keys of an entity's undecided rows with this defect, or (`cause_only`) those whose first defect it is."""
+        told = (code, cause_only, code, cause_only, code)
+        return [key for (key,) in self.rows("choose", entity, list(UNDECIDED), *told)]
+
+    def quarantined(self, entity: int, keys: Sequence[str]) -> list[Quarantined]:
+        return [Quarantined(key, tuple(told), payload) for key, told, payload in self.rows("rows", entity, list(keys))]
+
+    def amendments(self, entity: int, keys: Sequence[str]) -> list[Amendment]:
+        """What the repairs that stand have for these rows."""
+        return [Amendment(*row) for row in self.rows("amendments", entity, list(keys))]
+
+    def repaired(self) -> dict[str, int]:
+        """Entity -> rows that repairs brought home."""
+        return dict(self.rows("repaired"))
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def amend(self, repair: int, entity: int, amendments: Sequence[Amendment]) -> None:
+        a = amendments
+        kinds = ["parent" if x.is_parent else "value" for x in a]
+        self.do(
+            "amend", repair, entity, [x.key for x in a], [x.column for x in a], kinds, [x.value for x in a],
+            [x.parent_entity for x in a], [x.parent_key for x in a], [x.parent_id for x in a],
+        )  # fmt: skip
+
+    def note(self, repair: int, entity: int, fates: Sequence[Fate]) -> None:
+        if fates:
+            columns = [f.key for f in fates], [f.target_id for f in fates], [f.version for f in fates]
+            self.do("note_rows", repair, *columns, [f.left_for for f in fates], entity)
+
+    def settle_home(self, entity: int, fates: Sequence[Fate]) -> None:
+        """The lines and sums of rows that came home."""
+        keys = [f.key for f in fates]
+        self.do("bring_home", keys, [f.target_id for f in fates], entity=entity)
+        self.do("home_sums", 1, 1, keys, entity=entity)
+
+    def dispose(self, entity: int, keys: Sequence[str], disposition: str, actor: str, reason: str | None) -> int:
+        if disposition == Disposition.OPEN.value:
+            return self.do("reopen", entity, list(keys))
+        return self.do("dispose", disposition, actor, reason, entity, list(keys))
+
+    def add_xids(self, repair: int, xids: Iterable[int]) -> None:
+        self.do("add_xids", sorted(set(xids)), repair)
+
+    def add(
+        self, repair: int, entity: int, code: str, remedy: str, settings: Mapping[str, Any], origin: str, actor: str,
+        reason: str, fingerprint: str, source_read: str | None,
+    ) -> None:  # fmt: skip
+        self.do(
+            "add", repair, entity, code, remedy, json.dumps(dict(settings), default=str), origin, actor, reason, fingerprint,
+            source_read,
+        )  # fmt: skip

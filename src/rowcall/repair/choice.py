@@ -1,0 +1,35 @@
+"""Which rows a repair or a decision is about."""
+
+from __future__ import annotations
+
+from rowcall.errors import UsageError
+from rowcall.ledger.book import EntityRecord, Ledger
+from rowcall.ledger.repairs import RepairBook
+from rowcall.repair.effect import Request
+
+
+def record_of(ledger: Ledger, entity: str) -> EntityRecord:
+    """Raises UsageError where the run has no such entity."""
+    records = {record.name: record for record in ledger.entities()}
+    if entity not in records:
+        raise UsageError(f"the run has no entity {entity!r}", hint=f"it has {', '.join(records)}")
+    return records[entity]
+
+
+def choose(book: RepairBook, request: Request, record: EntityRecord, *, cause_only: bool = False) -> list[str]:
+    """Keys of rows with this defect that wait for a decision; `cause_only`: whose first defect it is. Raises UsageError where
+    there are none, or where keys that were asked for are none of them."""
+    keys = book.choose(record.id, request.code, cause_only=cause_only)
+    if request.keys is not None:
+        if strange := set(request.keys) - set(keys):
+            raise UsageError(
+                f"{len(strange)} of the {len(request.keys)} keys are no rows of {request.cause} that wait for a decision",
+                hint="`rowcall report --format csv` lists the rows of a cause; nothing was changed",
+            )
+        wanted = set(request.keys)
+        keys = [key for key in keys if key in wanted]
+    if not keys:
+        raise UsageError(
+            f"no row of {request.cause} waits for a decision", hint="`rowcall remedies` lists the causes that do"
+        )
+    return keys

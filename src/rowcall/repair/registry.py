@@ -1,0 +1,86 @@
+"""Which remedies there are: ours, those of installed packages, and those of the project's own folder.
+
+A package offers remedies by entry points of the group `rowcall.remedies`, a project by files in its folder `remedies/`; each is a
+class over rowcall.repair.Remedy. https://packaging.python.org/en/latest/specifications/entry-points/
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from rowcall.errors import UsageError
+from rowcall.repair import remedies
+from rowcall.repair.remedy import Remedy
+
+GROUP = "rowcall.remedies"
+FOLDER = "remedies"
+# The most telling first; what others bring comes before what fits every cause.
+ORDER = (
+    "pick_parent", "follow_parent", "repair_json", "strip_unstorable", "clip_text", "map_values", "link_parent", "stub_parent",
+    "set_null", "set_value",
+)  # fmt: skip
+ALWAYS = ("archive", "accept", "defer")
+
+
+def find_remedies(folder: Path) -> dict[str, Remedy]:
+    """Name -> remedy, for a project's folder. Raises UsageError for one that cannot be loaded, or whose name is taken."""
+    found: dict[str, Remedy] = {}
+    for origin, kind in [*_own(), *_installed(), *_of_project(folder)]:
+        if kind.name in found:
+            raise UsageError(f"{origin}: there is a remedy {kind.name!r} already", hint="give it another `name`")
+        found[kind.name] = kind()
+    rank = {name: place for place, name in enumerate((*ORDER, *ALWAYS))}
+    return dict(sorted(found.items(), key=lambda item: rank.get(item[0], len(ORDER) - 0.5)))
+
+
+def _own() -> Iterator[tuple[str, type[Remedy]]]:
+    for module in pkgutil.iter_modules(remedies.__path__):
+        yield from _in(importlib.import_module(f"{remedies.__name__}.{module.name}"), module.name)
+
+
+def _installed() -> Iterator[tuple[str, type[Remedy]]]:
+    for point in entry_points(group=GROUP):
+        try:
+            loaded = point.load()
+        except Exception as error:
+            raise _broken(f"the entry point {point.name!r} of {GROUP}", error) from None
+        if not (isinstance(loaded, type) and issubclass(loaded, Remedy)):
+            raise UsageError(
+                f"the entry point {point.name!r} of {GROUP} is no remedy", hint="point it at a class over Remedy"
+            )
+        yield point.value, loaded
+
+
+def _of_project(folder: Path) -> Iterator[tuple[str, type[Remedy]]]:
+    for file in sorted((folder / FOLDER).glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"rowcall_project_{file.stem}", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise _broken(str(file), error) from None
+        yield from _in(module, str(file))
+
+
+def _in(module: ModuleType, origin: str) -> Iterator[tuple[str, type[Remedy]]]:
+    for kind in vars(module).values():
+        if isinstance(kind, type) and issubclass(kind, Remedy) and kind.__module__ == module.__name__:
+            yield origin, kind
+
+
+def _broken(origin: str, error: Exception) -> UsageError:
+    line = error.__traceback__
+    while line is not None and line.tb_next is not None:
+        line = line.tb_next
+    at = f" (line {line.tb_lineno} of {line.tb_frame.f_code.co_filename})" if line else ""
+    return UsageError(
+        f"{origin} cannot be loaded: {type(error).__name__}: {error}{at}", hint="mend that file, or take it away"
+    )

@@ -1,0 +1,1 @@
+"""One file per remedy; rowcall.repair.registry finds them."""

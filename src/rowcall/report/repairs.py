@@ -1,0 +1,128 @@
+"""Repairs for the terminal: what one did or would do, and the list of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich.table import Table
+from rich.text import Text
+
+from rowcall.ledger.repairs import RepairRecord
+from rowcall.repair.effect import Effect
+from rowcall.repair.offers import Offer
+from rowcall.repair.retry import Retried
+from rowcall.report.text import plain_table
+from rowcall.report.words import count, moment
+
+LONGEST = 60  # characters of a value
+
+
+def effect_parts(effect: Effect) -> Iterator[Table | str]:
+    """A repair: which rows it chose, what becomes of them, some of them before and after."""
+    request, done = effect.request, effect.repair is not None
+    yield f"{request.remedy} for {request.cause}: {count(effect.chosen, 'row')} wait for a decision"
+    if effect.samples:
+        yield _samples(effect)
+    if effect.decided:
+        yield f"{count(effect.decided, 'row')} {'are' if done else 'would be'} decided about"
+    else:
+        yield f"{count(effect.rows, 'row')} {'came' if done else 'would come'} home{_split(effect)}"
+    if effect.victims:
+        behind = ", ".join(f"{count(rows)} of {entity}" for entity, rows in effect.victims.items())
+        yield f"{count(sum(effect.victims.values()), 'victim')} could follow then: {behind}"
+    for code, rows in effect.left.items():
+        yield f"{count(rows, 'row')} {'stay' if done else 'would stay'}: {code}"
+    if effect.created:
+        yield f"{count(effect.created, 'row')} {'were' if done else 'would be'} created, marked as synthetic in the ledger"
+    for code, rows in effect.refused.items():
+        yield f"{count(rows, 'row')} could not be created: {code}"
+    if effect.unhealed:
+        yield f"{count(effect.unhealed, 'row')}: the remedy has nothing for them"
+    if effect.changed:
+        yield f"{count(effect.changed, 'row')} changed at the source since: `rowcall run --retry` reads them anew"
+    yield (
+        f"repair {effect.repair}: `rowcall repair undo {effect.repair}` takes it back"
+        if done
+        else "nothing was changed"
+    )
+
+
+def _split(effect: Effect) -> str:
+    own = effect.home.get(effect.request.entity, 0)
+    return "" if own == effect.rows else ": " + ", ".join(f"{count(n)} of {e}" for e, n in effect.home.items())
+
+
+def _samples(effect: Effect) -> Table:
+    table = plain_table(None, ["key", "column", "before", "after", "then"], [])
+    for s in effect.samples:
+        table.add_row(Text(s.key), Text(s.column), Text(_short(s.before)), Text(_short(s.after)), Text(s.fate))
+    return table
+
+
+def _short(value: str | None) -> str:
+    text = "NULL" if value is None else value
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+def repairs_table(records: Sequence[RepairRecord]) -> Table:
+    table = plain_table(None, ["id", "cause", "remedy", "state"], ["chosen", "home", "created"])
+    for head in ("by", "when", "why"):
+        table.add_column(head)
+    for r in records:
+        numbers = (count(r.chosen), count(r.home), count(r.created))
+        when = moment(r.applied_at.isoformat())
+        table.add_row(
+            str(r.id), f"{r.entity}/{r.code}", r.remedy, r.state, *numbers, Text(r.actor), when, Text(r.reason)
+        )
+    return table
+
+
+def offers_parts(offers: Sequence[Offer]) -> Iterator[Table | str]:
+    """Cause by cause what fits, and what it brings home. What decides fits every cause: it is told once."""
+    if not offers:
+        yield "no row waits for a decision"
+        return
+    table = plain_table(None, ["cause", "at", "remedy"], ["rows", "home", "victims"])
+    table.add_column("needs")
+    for (entity, code, column), group in groupby(offers, key=lambda o: (o.entity, o.code, o.column)):
+        told = list(group)
+        healing = [o for o in told if not o.decides]
+        head, rows = [f"{entity}/{code}", column or ""], count(max(o.rows for o in told))
+        for o in healing:
+            table.add_row(*map(Text, head), Text(o.remedy), rows, *_numbers(o), Text(_needed(o)))
+            head, rows = ["", ""], ""
+        if not healing:
+            table.add_row(*map(Text, head), "", rows, "", "", "")
+        table.add_section()
+    yield table
+    deciding = ", ".join(dict.fromkeys(o.remedy for o in offers if o.decides))
+    yield f"every remedy with a number was tried and taken back; {deciding} fit every cause (`rowcall dispose`)"
+
+
+def _numbers(offer: Offer) -> tuple[str, str]:
+    if offer.effect is None:
+        return "", ""
+    victims = sum(offer.effect.victims.values())
+    return count(offer.effect.rows), count(victims) if victims else "-"
+
+
+def _needed(offer: Offer) -> str:
+    """What is missing for a trial, in short; of a tried one what keeps rows back."""
+    if offer.effect is None:
+        return offer.needs.replace("`", "")
+    left = [f"{count(rows)} left: {code}" for code, rows in offer.effect.left.items()]
+    return "; ".join(left)
+
+
+def replayed_lines(effect: Effect) -> Iterator[str]:
+    """A repair of the project file that a run applied."""
+    done = f"{count(effect.decided, 'row')} decided" if effect.decided else f"{count(effect.rows, 'row')} came home"
+    yield f"repair {effect.repair}, {effect.request.remedy} for {effect.request.cause}: {done}"
+
+
+def retried_line(retried: Retried) -> str:
+    """What reading the quarantined rows anew came to."""
+    parts = {"came home": retried.home, "excluded by a rule now": retried.excluded, "gone at the source": retried.gone}
+    told = [f"{count(sum(rows.values()))} {what}" for what, rows in parts.items() if sum(rows.values())]
+    return f"{count(sum(retried.read.values()), 'quarantined row')} read anew: {', '.join(told) or 'none came home'}"
