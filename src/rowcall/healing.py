@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import UsageError
@@ -17,6 +18,8 @@ from rowcall.ledger import Ledger, need_complete, need_ledger
 from rowcall.ledger.repairs import RepairBook, RepairRecord
 from rowcall.mapping.model import Endpoint, Mapping
 from rowcall.move.belt import Stop, attended, interruptible
+from rowcall.move.worker import Worker
+from rowcall.opening import entity_records
 from rowcall.plan.plan import Plan
 from rowcall.postgres.catalog import ServerProbe, read_schema
 from rowcall.postgres.connect import Session
@@ -26,6 +29,8 @@ from rowcall.repair import (
     Effect,
     Offer,
     Purged,
+    Rehearsal,
+    Rehearsed,
     Repairer,
     Request,
     Retried,
@@ -84,7 +89,10 @@ class Healing:
         remedies = find_remedies(self.folder)
         name = named(remedies, disposition)
         with self._target() as (target, ledger), target.transaction():
-            return decide(ledger, Request(entity, code, name, {}, reason, keys=keys), remedies[name], actor())
+            records = {record.name: record for record in ledger.entities()}
+            request = Request(entity, code, name, {}, reason, keys=keys)
+            fingerprint = ledger.run().mapping_fingerprint
+            return decide(RepairBook(target), records, fingerprint, request, remedies[name], actor())
 
     def purge(self, reason: str = "") -> Purged:
         """Removes what rows held from the quarantine, once nothing is open; keys, causes and an audit line stay."""
@@ -99,6 +107,14 @@ class Healing:
     def planned(self, mapping: Mapping) -> tuple[Request, ...]:
         """The project file's repairs. Raises MappingError where one cannot be."""
         return planned(mapping, find_remedies(self.folder))
+
+    def rehearse(self, desk: Desk, worker: Worker, rejected: MappingOf[str, list[Any]]) -> Rehearsed:
+        """What the project file's repairs would do with the rows that a forecast found."""
+        ways = Ways(desk.mapping, desk.plan.knowledge, ServerProbe(desk.source, desk.target), worker.reader)
+        records = {record.name: record for record in entity_records(desk.plan)}
+        found = find_remedies(self.folder)
+        rehearsal = Rehearsal(desk.plan, worker, desk.reader("target"), found, ways, records, rejected)
+        return rehearsal.rehearse(planned(desk.mapping, found))
 
     def replay(self, desk: Desk, stop: Stop, on_progress: OnProgress = silent) -> tuple[Effect, ...]:
         """Applies the project file's repairs that were not applied yet, in their order. Of an undone one nothing is done again."""

@@ -20,7 +20,7 @@ def open_ledger(desk: Desk, folder: Path) -> bool:
     if not desk.ledger.exists():
         with desk.target.transaction():
             desk.ledger.create(desk.mapping.project, desk.mapping.fingerprint, __version__, found)
-            for record in _entity_records(desk.plan):
+            for record in entity_records(desk.plan):
                 desk.ledger.add_entity(record)
         return False
     run = desk.ledger.run()
@@ -40,7 +40,7 @@ def open_ledger(desk: Desk, folder: Path) -> bool:
     return False
 
 
-def _entity_records(plan: Plan) -> Iterator[EntityRecord]:
+def entity_records(plan: Plan) -> Iterator[EntityRecord]:
     """The ledger's line of each entity, numbered in the plan's order."""
     numbers = count(1)
     for step in plan.steps:

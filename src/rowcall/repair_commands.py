@@ -133,7 +133,7 @@ def _request(
 
 
 def read_settings(given: list[str]) -> dict[str, Any]:
-    """`key=value` texts, of which a key with dots reaches into a map; `{...}` and `[...]` are read as YAML."""
+    """`key=value` texts, of which a key with dots reaches into a map; `null`, `{...}` and `[...]` are read as YAML."""
     found: dict[str, Any] = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -145,7 +145,13 @@ def read_settings(given: list[str]) -> dict[str, Any]:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise UsageError(f"--set {key}: {part} is a value already", hint="write the one or the other")
-        inner[at] = parse(value, Faults(f"--set {key}")).value if value[:1] in ("{", "[") else value
+        inner[at] = (
+            None
+            if value == "null"
+            else parse(value, Faults(f"--set {key}")).value
+            if value[:1] in ("{", "[")
+            else value
+        )
     return found
 
 

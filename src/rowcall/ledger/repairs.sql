@@ -166,9 +166,13 @@ update rowcall.synthetic_row set version = null where repair = %s;
 select e.name, count(*) from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
 where q.disposition = 'repaired' group by e.name;
 
--- name: dispositions
-select e.name, q.rejections -> 0 ->> 'code', q.disposition::text, count(*)
-from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity group by 1, 2, 3 order by 1, 2, 3;
+-- name: decisions
+-- What was decided of quarantined rows, by whom and why: what has to wait comes first.
+select e.name, q.rejections -> 0 ->> 'code', q.disposition::text, q.decided_by, coalesce(q.reason, ''), max(q.decided_at), count(*)
+from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
+where q.disposition <> 'open'
+group by e.step, e.id, e.name, 2, q.disposition, q.decided_by, 5
+order by q.disposition = 'deferred' desc, q.disposition, e.step, e.id, 2, 5;
 
 -- name: open
 select count(*) from rowcall.quarantined_row where disposition = 'open';

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rowcall.errors import UsageError
-from rowcall.ledger.book import EntityRecord, Ledger
+from rowcall.ledger.book import EntityRecord
 from rowcall.ledger.repairs import RepairBook
 from rowcall.repair.effect import Request
 
 
-def record_of(ledger: Ledger, entity: str) -> EntityRecord:
+def record_of(records: Mapping[str, EntityRecord], entity: str) -> EntityRecord:
     """Raises UsageError where the run has no such entity."""
-    records = {record.name: record for record in ledger.entities()}
     if entity not in records:
         raise UsageError(f"the run has no entity {entity!r}", hint=f"it has {', '.join(records)}")
     return records[entity]

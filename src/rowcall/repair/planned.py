@@ -31,6 +31,7 @@ def planned(project: Project, remedies: Mapping[str, Remedy]) -> tuple[Request, 
             faults.append(fault)
             continue
         entity, _, code = repair.cause.partition("/")
+        given = remedies[repair.remedy].settled(given)  # as the ledger keeps them, by which one is known again
         requests.append(Request(entity, code, repair.remedy, given, repair.reason, repair.follow, origin="project"))
     if faults:
         raise MappingError(faults)

@@ -16,7 +16,7 @@ from typing import Any
 from rowcall.errors import UsageError
 from rowcall.explain.samples import mask, numbered
 from rowcall.ledger.book import NULLED_REFERENCE, EntityRecord, Ledger
-from rowcall.ledger.repairs import UNDECIDED, Fate, Quarantined, RepairBook
+from rowcall.ledger.repairs import Fate, Quarantined, RepairBook
 from rowcall.move.mend import KEYS, Mended, Mender
 from rowcall.move.worker import Worker
 from rowcall.plan.plan import Plan
@@ -65,9 +65,14 @@ class Repairer:
         self.plan, self.worker, self.remedies, self.ways = plan, worker, remedies, ways
         self.actor, self.source_read, self.on_progress, self.show_values = actor, source_read, on_progress, show_values
         self.session = worker.session
-        self.ledger, self.book = Ledger(self.session), RepairBook(self.session)
-        self.records: dict[str, EntityRecord] = {r.name: r for r in self.ledger.entities()}
-        self.mender = Mender(plan, worker, target, self.records)
+        self.book, self.records = self._books()
+        self.mender = self._mender(target)
+
+    def _books(self) -> tuple[RepairBook, dict[str, EntityRecord]]:
+        return RepairBook(self.session), {record.name: record for record in Ledger(self.session).entities()}
+
+    def _mender(self, target: Reader) -> Mender:
+        return Mender(self.plan, self.worker, target, self.records)
 
     # -- the face ---------------------------------------------------------------------------------------------------
 
@@ -101,9 +106,9 @@ class Repairer:
     def _do(self, request: Request) -> Effect:
         remedy = self._remedy(request)
         if remedy.disposition is not None:
-            return decide(self.ledger, request, remedy, self.actor)
+            return self._decide(request, remedy)
         settings = remedy.settled(request.settings)
-        record = record_of(self.ledger, request.entity)
+        record = record_of(self.records, request.entity)
         keys = choose(self.book, request, record)
         repair = self._begin(request, settings, record)
         work = _Work(repair, request, {}, [], self._creator(repair))
@@ -114,6 +119,20 @@ class Repairer:
         if request.follow:
             work.fates |= self._follow_down(repair, _homes(work.fates))
         return self._end(work, settings)
+
+    def _decide(self, request: Request, remedy: Remedy) -> Effect:
+        """A decision; what it keeps elsewhere is made of the rows."""
+        effect = decide(self.book, self.records, self.plan.mapping.fingerprint, request, remedy, self.actor)
+        creator = self._creator(effect.repair or 0)
+        record = self.records[request.entity]
+        for part in _parts(effect.keys):
+            remedy.keep(
+                self.plan.mapping.entity(record.name), effect.settings, self.book.quarantined(record.id, part), creator
+            )
+        if creator.created:
+            self.book.sums(effect.repair or 0, effect.chosen, effect.decided, effect.decided, creator.created)
+            self.book.add_xids(effect.repair or 0, creator.xids)
+        return replace(effect, created=creator.created, refused=dict(creator.refused))
 
     def _remedy(self, request: Request) -> Remedy:
         if request.remedy not in self.remedies:
@@ -139,11 +158,11 @@ class Repairer:
         home = Counter(entity for (entity, _), fate in work.fates.items() if fate.target_id)
         rows = sum(home.values())
         created = work.creator.created
-        self.book.do("sums", work.chosen, work.amended, rows, created, work.id)
+        self.book.sums(work.id, work.chosen, work.amended, rows, created)
         self.book.add_xids(work.id, work.creator.xids)
         return Effect(
             work.request, work.id, settings, work.chosen, work.amended, dict(home), {}, by_code(work.fates), 0,
-            work.changed, created, dict(work.creator.refused), tuple(work.samples), work.fates,
+            work.changed, created, dict(work.creator.refused), tuple(work.samples), fates=work.fates,
         )  # fmt: skip
 
     def _creator(self, repair: int) -> Creator:
@@ -166,6 +185,7 @@ class Repairer:
             amended = list(dict.fromkeys(a.key for a in amendments))
             work.amended += len(amended)
             fates = self._mend(work.id, record, amended)
+            remedy.extend(use, [fate.key for fate in fates if fate.target_id])
             self._sample(work, use, rows, amendments, fates)
             waiting += self._take_in(work, record.name, fates)
             meter.add(len(part))
@@ -178,7 +198,7 @@ class Repairer:
         self, work: _Work, remedy: Remedy, settings: Mapping[str, Any], record: EntityRecord, keys: Sequence[str]
     ) -> Use:
         request = work.request
-        columns = self._columns(record, request.code, keys)
+        columns = self.book.columns(record.id, keys, request.code)
         column = settings.get("column")
         if column is None and len(columns) > 1 and COLUMN in remedy.settings:
             raise UsageError(
@@ -195,10 +215,6 @@ class Repairer:
         return Use(
             self.plan, entity, Reason(request.code), meant, settings, self.worker.reader, self.ways, work.creator
         )
-
-    def _columns(self, record: EntityRecord, code: str, keys: Sequence[str]) -> list[str]:
-        """The target columns at which rows have this defect."""
-        return [c for (c,) in self.book.rows("columns", record.id, list(keys), code)]
 
     def _unchanged(self, work: _Work, record: EntityRecord, rows: Sequence[Quarantined]) -> list[Quarantined]:
         """These rows, without those that the source has no longer as they were."""
@@ -250,8 +266,7 @@ class Repairer:
         while frontier:
             above: Homes = {}
             for name, below in frontier.items():
-                found = self.book.rows("kept_by", self.records[name].id, below, list(UNDECIDED), _VICTIM)
-                for _, parent, key in found:
+                for parent, key in self.book.kept_by(self.records[name].id, below):
                     if key not in wanted.setdefault(parent, {}):
                         wanted[parent][key] = None
                         above.setdefault(parent, []).append(key)
@@ -282,9 +297,7 @@ class Repairer:
         while frontier:
             pairs = [(entity, key) for entity, keys in frontier.items() for key in keys]
             wanted: Homes = {}
-            for _, entity, key in self.book.rows(
-                "victims_of", list(UNDECIDED), [e for e, _ in pairs], [k for _, k in pairs]
-            ):
+            for entity, key in self.book.victims_of(pairs):
                 wanted.setdefault(entity, []).append(key)
             found = {row: fate for row, fate in self._again(repair, wanted).items() if fate.target_id}
             home |= found
@@ -313,9 +326,6 @@ class Repairer:
 
     def _mask(self, text: str | None) -> str | None:
         return text if text is None or self.show_values else mask(text)
-
-
-_VICTIM = Reason.PARENT_QUARANTINED.value
 
 
 def _parent(a: Amendment) -> str | None:

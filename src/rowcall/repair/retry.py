@@ -76,7 +76,7 @@ class _Retry:
             cyclic = self.repairer.mender.step(name).group.cyclic
             waiting = left if cyclic and self.counts["home"][name] > before else []
         home = self.counts["home"][name]
-        self.book.do("sums", chosen, home, home, 0, repair)
+        self.book.sums(repair, chosen, home, home, 0)
         meter.end()
 
     def _part(self, repair: int, record: EntityRecord, keys: Sequence[str]) -> list[str]:

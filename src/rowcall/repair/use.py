@@ -105,6 +105,11 @@ class Use:
         is made for. Keys are missing where the target does not take the row."""
         return self.creator.create(self.entity, self.column, self.parent, values, whom)
 
+    def another(self, number: int, parents: Mapping[str, tuple[str, str]], values: Mapping[str, Any]) -> int:
+        """Makes one more row of the entity itself, marked as synthetic, for each of these: key -> its parent (entity, key); how
+        many. `number` (from 2) tells rows of one source row apart, `values` fills columns that must differ."""
+        return self.creator.another(self.entity, self.column, number, parents, values)
+
     def candidates(self, keys: Sequence[str]) -> dict[str, Counter[tuple[str, str]]]:
         """Key -> each parent (entity, key) that a way of the reference leads to, with how many rows on the way name it."""
         found: dict[str, Counter[tuple[str, str]]] = {}

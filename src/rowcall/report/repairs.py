@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from itertools import groupby
 
 from rich.table import Table
@@ -13,7 +14,7 @@ from rowcall.repair.effect import Effect
 from rowcall.repair.offers import Offer
 from rowcall.repair.retry import Retried
 from rowcall.report.text import plain_table
-from rowcall.report.words import count, moment
+from rowcall.report.words import count
 
 LONGEST = 60  # characters of a value
 
@@ -71,7 +72,7 @@ def repairs_table(records: Sequence[RepairRecord]) -> Table:
         table.add_column(head)
     for r in records:
         numbers = (count(r.chosen), count(r.home), count(r.created))
-        when = moment(r.applied_at.isoformat())
+        when = f"{r.applied_at.astimezone(UTC):%Y-%m-%d %H:%M}"
         table.add_row(
             str(r.id), f"{r.entity}/{r.code}", r.remedy, r.state, *numbers, Text(r.actor), when, Text(r.reason)
         )

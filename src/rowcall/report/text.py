@@ -41,6 +41,10 @@ def forecast_parts(document: ForecastDocument) -> Iterator[Table | str]:
         yield causes_table(document.causes, "Causes, root first")
     for (entity, rule), rows in document.excluded.items():
         yield f"{entity}: {count(rows, 'row')} excluded by {rule}"
+    for told in document.repairs:
+        home = count(sum(told["home"].values()), "row")
+        done = f"{count(told['decided'], 'row')} decided" if told["decided"] else f"{home} would come home"
+        yield f"repair of the project file, {told['remedy']} for {told['entity']}/{told['code']}: {done}"
     e = document.estimate
     yield (
         f"estimate of a run: {e['minutes']:.1f} minutes; in the target {e['target_bytes'] / 2**20:,.0f} MB of disk and as much "
