@@ -63,6 +63,25 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class Treatment:
+    """What one repair did with one row: whether the row came home, or for what it was left; and what was put into which column."""
+
+    repair: int
+    remedy: str
+    state: str
+    actor: str
+    at: datetime
+    reason: str
+    home: bool
+    left_for: str | None
+    column: str | None
+    given: str | None
+
+    def __repr__(self) -> str:
+        return f"Treatment({self.repair}, {self.remedy})"
+
+
+@dataclass(frozen=True)
 class Decision:
     """Quarantined rows of one cause about which the same was decided; `at`: the last time."""
 
@@ -158,6 +177,10 @@ class RepairBook:
     def amendments(self, entity: int, keys: Sequence[str]) -> list[Amendment]:
         """What the repairs that stand have for these rows."""
         return [Amendment(*row) for row in self.rows("amendments", entity, list(keys))]
+
+    def of_row(self, entity: str, key: str) -> list[Treatment]:
+        """What repairs did with one row, those that were undone, too."""
+        return [Treatment(*row) for row in self.rows("of_row", entity, key)]
 
     def decisions(self) -> list[Decision]:
         """What was decided, deferred rows first."""

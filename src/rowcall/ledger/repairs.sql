@@ -161,6 +161,16 @@ update rowcall.repair set state = 'undone', undone_at = clock_timestamp(), undon
 -- name: synthetic_gone
 update rowcall.synthetic_row set version = null where repair = %s;
 
+-- name: of_row
+-- What repairs did with one row, in their order, with what they put into it.
+select p.id, p.remedy, p.state::text, p.actor, p.applied_at, p.reason, r.target_id is not null, r.left_for, a.target_column,
+       case when a.kind = 'value' then a.value else concat_ws(' ', a.parent_entity, coalesce(a.parent_key, a.parent_id::text)) end
+from rowcall.repaired_row r
+join rowcall.entity e on e.id = r.entity
+join rowcall.repair p on p.id = r.repair
+left join rowcall.amendment a on a.repair = r.repair and a.entity = r.entity and a.source_key = r.source_key
+where e.name = %s and r.source_key = %s order by p.id, a.target_column;
+
 -- name: repaired
 -- Rows that repairs brought home, per entity.
 select e.name, count(*) from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity

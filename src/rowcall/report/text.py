@@ -167,7 +167,18 @@ def story_text(story: Story) -> Text:
         text.append(f"\n{reference}\n", style="bold")
         text.append("".join(_hop_lines(list(hops))))
     text.append("".join(_fates(story)))
+    text.append("".join(_treatments(story)))
     return text
+
+
+def _treatments(story: Story) -> Iterator[str]:
+    """What repairs did with the row."""
+    for t in story.treatments:
+        became = "came home" if t.home else f"left for {t.left_for}" if t.left_for else "decided"
+        given = f"{t.column} became {plain(t.given) if t.given else 'NULL'}, " if t.column else ""
+        undone = ", undone" if t.state == "undone" else ""
+        why = f": {t.reason}" if t.reason else ""
+        yield f"repair {t.repair} ({t.remedy}, {t.actor}, {t.at:%Y-%m-%d %H:%M}{undone}): {given}{became}{why}\n"
 
 
 def plain(value: str) -> str:
