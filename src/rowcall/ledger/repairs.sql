@@ -48,11 +48,12 @@ where q.entity = %s and q.source_key = any (%s) and p.disposition::text = any (%
 
 -- name: victims_of
 -- The quarantined rows that these keep back, by any of their rejections.
-select e.id, e.name, q.source_key
-from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
-where q.disposition::text = any (%s)
-  and exists (select from jsonb_array_elements(q.rejections) x
-              join unnest(%s::text[], %s::text[]) k (entity, key) on x ->> 'parent_entity' = k.entity and x ->> 'parent_key' = k.key);
+select distinct e.id, e.name, v.source_key
+from (select q.entity, q.source_key, x ->> 'parent_entity' as parent_entity, x ->> 'parent_key' as parent_key
+      from rowcall.quarantined_row q cross join lateral jsonb_array_elements(q.rejections) x
+      where q.disposition::text = any (%s) and x ->> 'parent_key' is not null) v
+join unnest(%s::text[], %s::text[]) k (entity, key) on v.parent_entity = k.entity and v.parent_key = k.key
+join rowcall.entity e on e.id = v.entity;
 
 -- name: amendments
 -- What the repairs that stand have for these rows: of several for one column the latest.
