@@ -15,11 +15,11 @@ from typing import Any
 from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import UsageError
 from rowcall.ledger import Ledger, need_complete, need_ledger
+from rowcall.ledger.records import entity_records
 from rowcall.ledger.repairs import RepairBook, RepairRecord
 from rowcall.mapping.model import Endpoint, Mapping
 from rowcall.move.belt import Stop, attended, interruptible
 from rowcall.move.worker import Worker
-from rowcall.opening import entity_records
 from rowcall.plan.plan import Plan
 from rowcall.postgres.catalog import ServerProbe, read_schema
 from rowcall.postgres.connect import Session

@@ -4,7 +4,7 @@ from rowcall.repair.fitting import fitting
 from rowcall.repair.offers import Offer, offers
 from rowcall.repair.planned import planned, with_defaults
 from rowcall.repair.purge import Purged, purge
-from rowcall.repair.registry import find_remedies
+from rowcall.repair.registry import find_remedies, own_remedies
 from rowcall.repair.rehearsal import Rehearsal, Rehearsed
 from rowcall.repair.remedy import Place, Remedy, Setting
 from rowcall.repair.repairer import Repairer
@@ -35,6 +35,7 @@ __all__ = [
     "fitting",
     "named",
     "offers",
+    "own_remedies",
     "planned",
     "purge",
     "retry",
