@@ -148,10 +148,13 @@ class RepairBook:
     def next_id(self) -> int:
         return int(self.rows("next")[0][0])
 
-    def choose(self, entity: int, code: str, *, cause_only: bool = False) -> list[str]:
-        """Keys of an entity's undecided rows with this defect, or (`cause_only`) those whose first defect it is."""
+    def choose(
+        self, entity: int, code: str, *, cause_only: bool = False, among: Sequence[str] = UNDECIDED
+    ) -> list[str]:
+        """Keys of an entity's rows with this defect, or (`cause_only`) those whose first defect it is, `among` these
+        dispositions."""
         told = (code, cause_only, code, cause_only, code)
-        return [key for (key,) in self.rows("choose", entity, list(UNDECIDED), *told)]
+        return [key for (key,) in self.rows("choose", entity, list(among), *told)]
 
     def quarantined(self, entity: int, keys: Sequence[str]) -> list[Quarantined]:
         return [Quarantined(key, tuple(told), payload) for key, told, payload in self.rows("rows", entity, list(keys))]

@@ -8,6 +8,9 @@ insert into rowcall.repair (id, entity, code, remedy, settings, origin, actor, r
                             rows_chosen, rows_amended, rows_home, rows_created, xids)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, array[pg_current_xact_id()::text::numeric %% 4294967296]::bigint[]);
 
+-- name: forget
+delete from rowcall.repair where id = %s;
+
 -- name: sums
 update rowcall.repair set rows_chosen = %s, rows_amended = %s, rows_home = %s, rows_created = %s where id = %s;
 
@@ -18,7 +21,7 @@ from rowcall.repair r join rowcall.entity e on e.id = r.entity
 where %s::integer is null or r.id = %s order by r.id;
 
 -- name: choose
--- Rows of a cause, by any of their defects, that wait for a decision.
+-- Rows of a cause, by any of their defects or by the first, that have one of these dispositions.
 select q.source_key from rowcall.quarantined_row q
 where q.entity = %s and q.disposition::text = any (%s)
   and (q.rejections -> 0 ->> 'code' = %s or not %s and q.rejections @> jsonb_build_array(jsonb_build_object('code', %s::text))
@@ -60,7 +63,7 @@ join rowcall.entity e on e.id = v.entity;
 select distinct on (a.source_key, a.target_column)
        a.source_key, a.target_column, a.value, a.kind = 'parent', a.parent_entity, a.parent_key, a.parent_id
 from rowcall.amendment a join rowcall.repair r on r.id = a.repair and r.state = 'applied'
-where a.entity = %s and a.source_key = any (%s)
+where a.entity = %s and a.source_key = any (%s) and not a.purged
 order by a.source_key, a.target_column, a.repair desc;
 
 -- name: amend
@@ -195,7 +198,7 @@ update rowcall.quarantined_row set payload = null,
 where payload is not null;
 
 -- name: purge_values
-update rowcall.amendment set value = null where value is not null;
+update rowcall.amendment set value = null, purged = true where value is not null;
 
 -- name: purge_nulled
 update rowcall.nulled_reference set value = null where value is not null;

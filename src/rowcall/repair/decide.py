@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rowcall.ledger.book import EntityRecord
-from rowcall.ledger.repairs import Fate, RepairBook
+from rowcall.ledger.repairs import UNDECIDED, Fate, RepairBook
 from rowcall.repair.choice import choose, record_of
 from rowcall.repair.effect import Effect, Request
 from rowcall.repair.remedy import Remedy
@@ -19,7 +19,8 @@ def decide(
     where there are none."""
     settings = remedy.settled({**request.settings, **({"reason": request.reason} if request.reason else {})})
     record = record_of(records, request.entity)
-    keys = choose(book, request, record, cause_only=True)
+    among = [d for d in UNDECIDED if remedy.disposition is None or d != remedy.disposition.value]
+    keys = choose(book, request, record, cause_only=True, among=among)
     repair, reason = book.next_id(), str(settings.get("reason") or "")
     book.add(
         repair, record.id, request.code, request.remedy, settings, request.origin, actor, reason,

@@ -32,6 +32,10 @@ def find_remedies(folder: Path) -> dict[str, Remedy]:
     """Name -> remedy, for a project's folder. Raises UsageError for one that cannot be loaded, or whose name is taken."""
     found: dict[str, Remedy] = {}
     for origin, kind in [*_own(), *_installed(), *_of_project(folder)]:
+        if lacking := [name for name in ("name", "does", "codes") if not hasattr(kind, name)]:
+            raise UsageError(
+                f"{origin}: the remedy {kind.__name__} has no {', '.join(lacking)}", hint="see docs/remedies/README.md"
+            )
         if kind.name in found:
             raise UsageError(f"{origin}: there is a remedy {kind.name!r} already", hint="give it another `name`")
         found[kind.name] = kind()

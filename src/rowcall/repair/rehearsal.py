@@ -40,11 +40,11 @@ class Rehearsal(Repairer):
         self, plan: Plan, worker: Worker, target: Reader, remedies: Mapping[str, Remedy], ways: Ways,
         records: Mapping[str, EntityRecord], rejected: Mapping[str, Iterable[Any]],
     ) -> None:  # fmt: skip
-        self._given = dict(records), rejected
+        self._foreseen = dict(records), rejected
         super().__init__(plan, worker, target, remedies, ways, "", "")
 
     def _books(self) -> tuple[RepairBook, dict[str, EntityRecord]]:
-        records, rejected = self._given
+        records, rejected = self._foreseen
         return cast(RepairBook, RehearsalBook(records, rejected, self._payloads)), records
 
     def _payloads(self, entity: str, keys: Sequence[str]) -> dict[str, str]:
@@ -158,19 +158,24 @@ class RehearsalBook:
                 self.victims.setdefault((told["parent_entity"], told["parent_key"]), []).append((entity, key))
 
     def _undecided(self, row: Row) -> bool:
-        return row in self.told and self.disposed.get(row, "open") in UNDECIDED
+        return self._is(UNDECIDED, row)
+
+    def _is(self, among: Sequence[str], row: Row) -> bool:
+        return row in self.told and self.disposed.get(row, "open") in among
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
     def next_id(self) -> int:
         return 0
 
-    def choose(self, entity: int, code: str, *, cause_only: bool = False) -> list[str]:
+    def choose(
+        self, entity: int, code: str, *, cause_only: bool = False, among: Sequence[str] = UNDECIDED
+    ) -> list[str]:
         def fits(row: Row) -> bool:
             codes = [told["code"] for told in self.told[row]]
             return codes[0] == code or (not cause_only and (code in codes or self.left.get(row) == code))
 
-        found = [key for number, key in self.told if number == entity and self._undecided((entity, key))]
+        found = [key for number, key in self.told if number == entity and self._is(among, (entity, key))]
         return sorted((key for key in found if fits((entity, key))), key=lambda key: (len(key), key))
 
     def quarantined(self, entity: int, keys: Sequence[str]) -> list[Quarantined]:

@@ -8,8 +8,8 @@ target rows, so that a kill at any moment leaves all of it or nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from rowcall.postgres.copy import copy_in
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress, silent
+from rowcall.repair.amending import amended_by, filled_columns
 from rowcall.repair.choice import choose, record_of
 from rowcall.repair.creation import Creator
 from rowcall.repair.decide import decide
@@ -33,7 +34,7 @@ from rowcall.repair.use import Use
 from rowcall.repair.ways import Ways
 from rowcall.rows import Amendment, Disposition, Reason
 
-SAMPLES = 5
+SAMPLES, AHEAD = 5, 12  # rows, and characters before a difference
 Homes = dict[str, list[str]]  # entity -> keys
 
 
@@ -79,7 +80,7 @@ class Repairer:
     def apply(self, request: Request) -> Effect:
         """Does it. Raises UsageError where nothing can be repaired so."""
         try:
-            with self.session.transaction():
+            with self.transaction():
                 return self._do(request)
         except DriverError as error:
             raise stopped(error, "target", self.records[request.entity].target_table) from None
@@ -89,7 +90,7 @@ class Repairer:
         found: list[Effect] = []
         home = {entity: dict(keys) for entity, keys in self.mender.home.items()}
         try:
-            with suppress(_TakenBack), self.session.transaction():
+            with suppress(_TakenBack), self.transaction():
                 effect = self._do(request)
                 followed = {} if request.follow else self._follow_down(effect.repair or 0, _homes(effect.fates))
                 victims = Counter(entity for (entity, _), fate in followed.items() if fate.target_id)
@@ -100,6 +101,13 @@ class Repairer:
         finally:
             self.mender.forget(home)
         return found[0]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. A deferred check would fail at COMMIT, where no row can be named any more."""
+        with self.session.transaction():
+            self.session.execute("set constraints all immediate")
+            yield
 
     # -- the work ---------------------------------------------------------------------------------------------------
 
@@ -180,7 +188,8 @@ class Repairer:
             meant = [row for row in self.book.quarantined(record.id, part) if use.means(row)]
             work.chosen += len(meant)
             rows = self._unchanged(work, record, meant)
-            amendments = list(remedy.amend(use, rows))
+            use = replace(use, given=self._given(record, use.column, part))
+            amendments = amended_by(remedy, use, rows)
             self.book.amend(work.id, record.id, amendments)
             amended = list(dict.fromkeys(a.key for a in amendments))
             work.amended += len(amended)
@@ -199,22 +208,30 @@ class Repairer:
     ) -> Use:
         request = work.request
         columns = self.book.columns(record.id, keys, request.code)
-        column = settings.get("column")
-        if column is None and len(columns) > 1 and COLUMN in remedy.settings:
+        entity, column = self.plan.mapping.entity(record.name), settings.get("column")
+        if not columns:  # the defect is at none alone: any column that is filled may be meant
+            columns = [] if COLUMN not in remedy.settings else filled_columns(entity)
+            if columns and column is None:
+                raise UsageError(
+                    f"{remedy.name} needs `column`: the target column that is meant", hint="write `--set column=...`"
+                )
+        elif column is None and len(columns) > 1 and COLUMN in remedy.settings:
             raise UsageError(
                 f"rows of {request.cause} fail at {', '.join(columns)}",
                 hint="say which column is meant: `--set column=...`",
             )
         if column is not None and column not in columns:
             raise UsageError(
-                f"no row of {request.cause} fails at {column!r}",
-                hint=f"they fail at {', '.join(columns) or 'no column'}",
+                f"no row of {request.cause} fails at {column!r}", hint=f"write one of {', '.join(columns) or 'none'}"
             )
-        entity = self.plan.mapping.entity(record.name)
         meant = column or (columns[0] if columns else "")
         return Use(
             self.plan, entity, Reason(request.code), meant, settings, self.worker.reader, self.ways, work.creator
         )
+
+    def _given(self, record: EntityRecord, column: str, keys: Sequence[str]) -> dict[str, Amendment]:
+        """What earlier repairs put into a column of these rows."""
+        return {a.key: a for a in self.book.amendments(record.id, keys) if a.column == column}
 
     def _unchanged(self, work: _Work, record: EntityRecord, rows: Sequence[Quarantined]) -> list[Quarantined]:
         """These rows, without those that the source has no longer as they were."""
@@ -311,21 +328,32 @@ class Repairer:
     ) -> None:
         known, became = {row.key: row for row in rows}, {f.key: f for f in fates}
         for a in amendments[: SAMPLES - len(work.samples)]:
-            fate = became.get(a.key)
-            after = a.value if not a.is_parent else _parent(a)
-            work.samples.append(
-                Sample(
-                    a.key if self._shown(use.entity.name) else mask(a.key), a.column, self._mask(use.seen(known[a.key])),
-                    after if a.is_parent and self._shown(a.parent_entity or use.entity.name) else self._mask(after),
-                    "home" if fate and fate.target_id else str(fate and fate.left_for),
-                )
-            )  # fmt: skip
+            work.samples.append(self._sampled(use, known[a.key], a, became.get(a.key)))
+
+    def _sampled(self, use: Use, row: Quarantined, a: Amendment, fate: Fate | None) -> Sample:
+        then = "home" if fate and fate.target_id else str(fate and fate.left_for)
+        key = a.key if self._shown(use.entity.name) else mask(a.key)
+        before, after = use.seen(row), _parent(a) if a.is_parent else a.value
+        if a.is_parent:
+            shown = after if self._shown(a.parent_entity or use.entity.name) else self._mask(after)
+            return Sample(key, a.column, self._mask(before), shown, then)
+        before, after = _where_they_part(before, after)
+        return Sample(key, a.column, self._mask(before), self._mask(after), then)
 
     def _shown(self, entity: str) -> bool:
         return self.show_values or numbered(self.plan, entity)
 
     def _mask(self, text: str | None) -> str | None:
         return text if text is None or self.show_values else mask(text)
+
+
+def _where_they_part(before: str | None, after: str | None) -> tuple[str | None, str | None]:
+    """Two texts from shortly before their first difference."""
+    if before is None or after is None:
+        return before, after
+    at = next((n for n, (x, y) in enumerate(zip(before, after, strict=False)) if x != y), min(len(before), len(after)))
+    start = at - AHEAD
+    return (before, after) if start <= 0 else ("…" + before[start:], "…" + after[start:])
 
 
 def _parent(a: Amendment) -> str | None:

@@ -125,7 +125,7 @@ def _state(cause: Cause) -> str:
 def home_lines(causes: Sequence[Cause]) -> Iterator[str]:
     """What to begin with: the causes that keep others back, by the rows that come home."""
     for cause in sorted(causes, key=lambda c: -c.freed):
-        if cause.is_root and cause.freed > cause.rows:
+        if cause.is_root and cause.open and cause.freed > cause.rows:
             these = "this row" if cause.rows == 1 else f"these {count(cause.rows)} rows"
             named = f", {count(cause.parents, 'parent')} named" if cause.parents else ""
             yield f"repair {these} of {cause.entity} ({cause.code}{named}): {count(cause.freed, 'row')} come home"

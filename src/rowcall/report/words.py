@@ -46,6 +46,11 @@ def count(rows: int, noun: str = "") -> str:
     return f"{rows:,} {noun}" if rows == 1 else f"{rows:,} {noun}s"
 
 
+def are(rows: int, one: str = "is", many: str = "are") -> str:
+    """The verb behind a number of rows."""
+    return one if rows == 1 else many
+
+
 def percent(share: float | None) -> str:
     """A fraction as 99.61%; with more digits where it would look like all or nothing and is not. None is "-"."""
     if share is None:
