@@ -96,8 +96,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("tickets/too_long", {}, {"tickets": ("116", "117")}, {"120": "malformed_json"}),
     ),
     "strip_unstorable": (Case("tickets/unstorable_text", {}, {"tickets": ("110", "125")}),),
-    "archive": (Case("notes/rule_failed", decided=("205", "206")),),
-    "accept": (Case("notes/expression_failed", decided=("207", "208")),),
-    "defer": (Case("notes/after_cutoff", decided=("203", "204")),),
+    "archive": (Case("customers/duplicate_key", decided=("8", "9")),),
+    "accept": (Case("parts/out_of_range", decided=("[100, 2]", "[100, 3]")),),
+    "defer": (Case("regions/too_long", decided=("far east", "far west")),),
     "spell_out": (Case("customers/not_in_enum", {"letter": "P"}, {"customers": ("6",)}, unhealed=("5", "7")),),
 }  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 from conftest import DATABASES, Project, _drop, _fresh
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from repair.world import MAPPING, SOURCE, TARGET
+from repair.world import MAPPING, SOURCE, TARGET, state
 from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
 
@@ -58,6 +58,17 @@ def shops(moved: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
     """Copies that live as long as a module."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         yield Opened(moved, tmp_path_factory.mktemp("shops"), stack, _without_endpoints(patch))
+
+
+@pytest.fixture(scope="session")
+def pristine(moved: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A copy for previews and for what is refused: nobody changes it."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        project = Opened(moved, tmp_path_factory.mktemp("pristine"), stack, _without_endpoints(patch))()
+        before = state(project)
+        yield project
+        assert state(project) == before
+        assert project.target.value("select count(*) from rowcall.repair") == 0
 
 
 @pytest.fixture

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from conftest import Project, uid
+
+from rowcall.errors import UsageError
+from rowcall.repair import Effect, Request
 
 # Each line says what its rows are for.
 SOURCE = """
@@ -201,6 +205,47 @@ def row(project: Project, entity: str, key: object) -> dict[str, Any]:
     """A target row by its source key."""
     ((found,),) = project.target.rows(f"select to_jsonb(t) from {entity} t where id = %s", [uid(entity, key)])
     return dict(found)
+
+
+def asked(
+    cause: str,
+    remedy: str,
+    *,
+    reason: str = "",
+    follow: bool = False,
+    keys: tuple[str, ...] | None = None,
+    **settings: Any,
+) -> Request:
+    entity, _, code = cause.partition("/")
+    return Request(entity, code, remedy, settings, reason, follow, keys)
+
+
+def apply(project: Project, cause: str, remedy: str, **more: Any) -> Effect:
+    """Applies a repair; `more` are its settings, and what else a request has."""
+    return project.migration.healing.apply(asked(cause, remedy, **more))
+
+
+def preview(project: Project, cause: str, remedy: str, **more: Any) -> Effect:
+    """With the values of its samples."""
+    return project.migration.healing.preview(asked(cause, remedy, **more), show_values=True)
+
+
+def refused(project: Project, cause: str, remedy: str, **more: Any) -> str:
+    """What is said of a repair that cannot be asked for so: in words, with a hint."""
+    with pytest.raises(UsageError) as told:
+        project.migration.healing.preview(asked(cause, remedy, **more))
+    assert told.value.hint
+    return str(told.value)
+
+
+def fates(effect: Effect, entity: str) -> dict[str, str]:
+    """Key -> "home", or the code for which a row was left."""
+    return {key: fate.left_for or "home" for (name, key), fate in effect.fates.items() if name == entity}
+
+
+def put(effect: Effect) -> dict[str, str | None]:
+    """Key -> what stands there now, of the samples."""
+    return {sample.key: sample.after for sample in effect.samples}
 
 
 def secrets(project: Project) -> set[str]:
