@@ -28,7 +28,8 @@ from rowcall.repair.choice import choose, record_of
 from rowcall.repair.creation import Creator
 from rowcall.repair.decide import decide
 from rowcall.repair.effect import Effect, Request, Sample, by_code
-from rowcall.repair.remedy import COLUMN, Remedy
+from rowcall.repair.meant import meant_column, need_sound
+from rowcall.repair.remedy import Remedy
 from rowcall.repair.use import Use
 from rowcall.repair.ways import Ways
 from rowcall.rows import Amendment, Disposition, Reason
@@ -161,7 +162,7 @@ class Repairer:
             meant = [row for row in self.book.quarantined(record.id, part) if use.means(row)]
             work.chosen += len(meant)
             rows = self._unchanged(work, record, meant)
-            amendments = list(remedy.amend(use, rows))
+            amendments = need_sound(use, remedy, rows, list(remedy.amend(use, rows)))
             self.book.amend(work.id, record.id, amendments)
             amended = list(dict.fromkeys(a.key for a in amendments))
             work.amended += len(amended)
@@ -177,23 +178,12 @@ class Repairer:
     def _use(
         self, work: _Work, remedy: Remedy, settings: Mapping[str, Any], record: EntityRecord, keys: Sequence[str]
     ) -> Use:
-        request = work.request
-        columns = self._columns(record, request.code, keys)
-        column = settings.get("column")
-        if column is None and len(columns) > 1 and COLUMN in remedy.settings:
-            raise UsageError(
-                f"rows of {request.cause} fail at {', '.join(columns)}",
-                hint="say which column is meant: `--set column=...`",
-            )
-        if column is not None and column not in columns:
-            raise UsageError(
-                f"no row of {request.cause} fails at {column!r}",
-                hint=f"they fail at {', '.join(columns) or 'no column'}",
-            )
         entity = self.plan.mapping.entity(record.name)
-        meant = column or (columns[0] if columns else "")
+        meant = meant_column(
+            self.plan, entity, remedy, work.request, settings, self._columns(record, work.request.code, keys)
+        )
         return Use(
-            self.plan, entity, Reason(request.code), meant, settings, self.worker.reader, self.ways, work.creator
+            self.plan, entity, Reason(work.request.code), meant, settings, self.worker.reader, self.ways, work.creator
         )
 
     def _columns(self, record: EntityRecord, code: str, keys: Sequence[str]) -> list[str]:
