@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rowcall.errors import UsageError
+from rowcall.errors import RowcallError, UsageError
 from rowcall.ledger.repairs import Quarantined
 from rowcall.mapping.model import Entity
 from rowcall.plan.plan import Plan
+from rowcall.postgres.errors import DriverError
 from rowcall.repair.effect import Request
+from rowcall.repair.registry import at
 from rowcall.repair.remedy import COLUMN, Place, Remedy
 from rowcall.repair.use import Use
 from rowcall.rows import Amendment, Reason
@@ -46,9 +48,17 @@ def meant_column(
     return meant
 
 
-def need_sound(use: Use, remedy: Remedy, rows: Sequence[Quarantined], given: list[Amendment]) -> list[Amendment]:
-    """What a remedy puts into rows. Raises UsageError where it names a column that the entity does not fill, or a row that it was
-    not asked about."""
+def amendments(use: Use, remedy: Remedy, rows: Sequence[Quarantined]) -> list[Amendment]:
+    """What a remedy puts into rows. Raises UsageError where it fails (without its words: they may hold a value), or names a column
+    that the entity does not fill, or a row that it was not asked about."""
+    try:
+        given = list(remedy.amend(use, rows))
+    except (RowcallError, DriverError):
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{remedy.name} failed with {type(error).__name__}{at(error)}", hint="mend that remedy; nothing was changed"
+        ) from None
     filled, asked = _filled(use.entity), {row.key for row in rows}
     for amendment in given:
         if not amendment.column:

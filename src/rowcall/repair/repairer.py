@@ -28,7 +28,7 @@ from rowcall.repair.choice import choose, record_of
 from rowcall.repair.creation import Creator
 from rowcall.repair.decide import decide
 from rowcall.repair.effect import Effect, Request, Sample, by_code
-from rowcall.repair.meant import meant_column, need_sound
+from rowcall.repair.meant import amendments, meant_column
 from rowcall.repair.remedy import Remedy
 from rowcall.repair.use import Use
 from rowcall.repair.ways import Ways
@@ -162,12 +162,12 @@ class Repairer:
             meant = [row for row in self.book.quarantined(record.id, part) if use.means(row)]
             work.chosen += len(meant)
             rows = self._unchanged(work, record, meant)
-            amendments = need_sound(use, remedy, rows, list(remedy.amend(use, rows)))
-            self.book.amend(work.id, record.id, amendments)
-            amended = list(dict.fromkeys(a.key for a in amendments))
+            given = amendments(use, remedy, rows)
+            self.book.amend(work.id, record.id, given)
+            amended = list(dict.fromkeys(a.key for a in given))
             work.amended += len(amended)
             fates = self._mend(work.id, record, amended)
-            self._sample(work, use, rows, amendments, fates)
+            self._sample(work, use, rows, given, fates)
             waiting += self._take_in(work, record.name, fates)
             meter.add(len(part))
         self._rounds(work, record, waiting)
@@ -284,10 +284,10 @@ class Repairer:
     # -- samples ----------------------------------------------------------------------------------------------------
 
     def _sample(
-        self, work: _Work, use: Use, rows: Sequence[Quarantined], amendments: Sequence[Amendment], fates: Sequence[Fate]
+        self, work: _Work, use: Use, rows: Sequence[Quarantined], given: Sequence[Amendment], fates: Sequence[Fate]
     ) -> None:
         known, became = {row.key: row for row in rows}, {f.key: f for f in fates}
-        for a in amendments[: SAMPLES - len(work.samples)]:
+        for a in given[: SAMPLES - len(work.samples)]:
             fate = became.get(a.key)
             after = a.value if not a.is_parent else _parent(a)
             work.samples.append(
