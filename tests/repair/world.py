@@ -62,8 +62,8 @@ insert into note values (200, 100, 'Crane', '2024-01-01', 1), (201, 102, 'Dove',
     (209, 100, 'Forbidden Lark', '2024-01-01', 1), (210, 100, 'Forbidden Martin', '2024-01-01', 1);  -- refused_by_target
 insert into note values (205, 100, 'Nightjar', '2024-01-01', 1, false), (206, 100, 'Oriole', '2024-01-01', 1, false);  -- rule_failed
 
-create table file (id int primary key, note_id int, name text);
-insert into file values (300, 200, 'Parrot'), (301, 201, 'Quetzal'), (302, 202, 'Raven'), (303, 202, 'Rook');  -- victims of a note
+create table file (id int primary key, note_id int, name text, owner_id int);
+insert into file values (300, 200, 'Parrot', 77), (301, 201, 'Quetzal', 1), (302, 202, 'Raven', 78), (303, 202, 'Rook', null);  -- victims of a note
 
 create table node (id int primary key, up_id int, name text);
 insert into node values (400, null, 'Siskin'), (401, 400, 'Snipe'),
@@ -96,7 +96,8 @@ create table shops (id uuid primary key, customer_id uuid not null references cu
 create table tickets (id uuid primary key, shop_id uuid not null references shops, helper_id uuid references customers,
     title varchar(10) not null, doc jsonb, amount numeric(6,2));
 create table notes (id uuid primary key, ticket_id uuid not null references tickets, body text check (body not like 'Forbidden%'), ratio int);
-create table files (id uuid primary key, note_id uuid not null references notes, name text not null);
+create table files (id uuid primary key, note_id uuid not null references notes, name text not null,
+    owner_id uuid references customers);
 create table nodes (id uuid primary key, up_id uuid references nodes, name text);
 create table parts (id uuid primary key, ticket_id uuid not null references tickets, label text, qty smallint);
 create table events (id uuid primary key, ticket_id uuid not null references tickets, name text);
@@ -127,7 +128,10 @@ notes:
   cutoff: {column: made, at: 2025-01-01T00:00:00Z}
   columns: {body: body, ratio: {sql: 10 / weight}}
   references: {ticket_id: {to: tickets, path: ticket_id}}
-files: {from: file, columns: {name: name}, references: {note_id: {to: notes, path: note_id}}}
+files:
+  from: file
+  columns: {name: name}
+  references: {note_id: {to: notes, path: note_id}, owner_id: {to: customers, path: owner_id, missing: [dangling_reference]}}
 nodes: {from: node, columns: {name: name}, references: {up_id: {to: nodes, path: up_id}}}
 parts: {from: part, columns: {label: label, qty: qty}, references: {ticket_id: {to: tickets, path: ticket_id}}}
 events:
