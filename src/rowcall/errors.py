@@ -100,14 +100,6 @@ class RepairRefused(RowcallError):
         super().__init__(f"repair {repair} cannot be undone: {reason}", hint=hint)
 
 
-class RemedyFailed(RowcallError):
-    """A remedy ends with an error of its own, or says what cannot be. Fields: remedy."""
-
-    def __init__(self, remedy: str, reason: str, *, hint: str = "nothing was changed; mend that remedy") -> None:
-        self.remedy = remedy
-        super().__init__(f"the remedy {remedy} fails: {reason}", hint=hint)
-
-
 class ClusterFailed(RowcallError):
     """The cluster cannot be reached, has no workers, or its workers do not do their part."""
 

@@ -121,9 +121,13 @@ class Healing:
 
     def replay(self, desk: Desk, stop: Stop, on_progress: OnProgress = silent) -> tuple[Effect, ...]:
         """Applies the project file's repairs that were not applied yet, in their order. Of an undone one nothing is done again."""
-        book = RepairBook(desk.target)
+        book, remedies = RepairBook(desk.target), find_remedies(self.folder)
         known = {told(r.entity, r.code, r.remedy, r.settings) for r in book.repairs() if r.origin == "project"}
-        todo = [r for r in self.planned(desk.mapping) if told(r.entity, r.code, r.remedy, r.settings) not in known]
+        todo = [
+            r
+            for r in self.planned(desk.mapping)
+            if told(r.entity, r.code, r.remedy, remedies[r.remedy].settled(r.settings)) not in known
+        ]
         if not todo:
             return ()
         repairer, done = self.repairer(desk, stop, on_progress), []
@@ -195,8 +199,9 @@ def _whole(request: Request, repairer: Repairer) -> Request:
 
 
 def told(entity: str, code: str, remedy: str, settings: MappingOf[str, object]) -> str:
-    """A repair as the project file means it: what makes two of them the same."""
-    return json.dumps([entity, code, remedy, dict(settings)], sort_keys=True, default=str)
+    """A repair as the book has it, with the defaults of its settings: what makes two of them the same."""
+    written = json.loads(json.dumps(dict(settings), default=str))
+    return json.dumps([entity, code, remedy, written], sort_keys=True)
 
 
 def cause_of(text: str) -> tuple[str, str]:

@@ -38,7 +38,7 @@ from rowcall.plan.step import Step
 from rowcall.postgres.copy import Refusal
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.rows import Amendment, Reason
-from rowcall.schema import Column
+from rowcall.schema import Column, Type
 
 KEYS = 5_000  # rows mended at a time
 
@@ -262,7 +262,7 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
         found = self.worker.ask(target.type, texts, is_json) if texts else []
         lead = b"\x01" if kind.name == "jsonb" else b""  # jsonb_recv: one version byte, then the text
         return {
-            text: (a.code.value if a.code else None, a.evidence, a.detail, lead + text.encode() if is_json else a.data)
+            text: (_code(kind, a.code), a.evidence, a.detail, lead + text.encode() if is_json else a.data)
             for text, a in zip(texts, found, strict=True)
         }
 
@@ -346,6 +346,15 @@ def _refused(work: Assignment, entity: str, key: str, refusal: Refusal) -> dict[
         told |= {"code": Reason.DUPLICATE_KEY.value, "evidence": ", ".join(unique.columns)}
     rejections = json.dumps([told], ensure_ascii=False)
     return told | {"key": key, "root_entity": entity, "root_key": key, "rejections": rejections}
+
+
+def _code(kind: Type, code: Reason | None) -> str | None:
+    """What the judge would say of a value that the target's type does not take."""
+    if kind.kind == "e" and code is Reason.NOT_CONVERTIBLE:
+        return Reason.NOT_IN_ENUM.value
+    if kind.is_text and code is Reason.OUT_OF_RANGE:
+        return Reason.TOO_LONG.value
+    return code.value if code else None
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rowcall.errors import UsageError
 from rowcall.ledger.book import EntityRecord
 from rowcall.ledger.repairs import UNDECIDED, Fate, RepairBook
 from rowcall.repair.choice import choose, record_of
@@ -42,7 +43,8 @@ def _decide(
 
 
 def named(remedies: Mapping[str, Remedy], disposition: str) -> str:
-    """The name of the remedy that decides so."""
-    return next(
-        name for name, remedy in remedies.items() if remedy.disposition and remedy.disposition.value == disposition
-    )
+    """The name of the remedy that decides so. Raises UsageError where none does."""
+    known = {remedy.disposition.value: name for name, remedy in remedies.items() if remedy.disposition}
+    if disposition not in known:
+        raise UsageError(f"{disposition!r} is no decision", hint=f"write one of {', '.join(known)}")
+    return known[disposition]

@@ -20,6 +20,7 @@ from rowcall.repair.remedy import Remedy
 
 GROUP = "rowcall.remedies"
 FOLDER = "remedies"
+NEEDED = ("name", "does", "codes")
 # The most telling first; what others bring comes before what fits every cause.
 ORDER = (
     "pick_parent", "follow_parent", "repair_json", "strip_unstorable", "clip_text", "map_values", "link_parent", "stub_parent",
@@ -29,12 +30,13 @@ ALWAYS = ("archive", "accept", "defer")
 
 
 def find_remedies(folder: Path) -> dict[str, Remedy]:
-    """Name -> remedy, for a project's folder. Raises UsageError for one that cannot be loaded, or whose name is taken."""
+    """Name -> remedy, for a project's folder. Raises UsageError for one that cannot be loaded, lacks something, or whose name is
+    taken."""
     found: dict[str, Remedy] = {}
     for origin, kind in [*_own(), *_installed(), *_of_project(folder)]:
-        if lacking := [name for name in ("name", "does", "codes") if not hasattr(kind, name)]:
+        if lacking := [name for name in NEEDED if not hasattr(kind, name)]:
             raise UsageError(
-                f"{origin}: the remedy {kind.__name__} has no {', '.join(lacking)}", hint="see docs/remedies/README.md"
+                f"{origin}: {kind.__name__} has no `{lacking[0]}`", hint=f"a remedy has {', '.join(NEEDED)}"
             )
         if kind.name in found:
             raise UsageError(f"{origin}: there is a remedy {kind.name!r} already", hint="give it another `name`")
@@ -86,10 +88,14 @@ def _in(module: ModuleType, origin: str) -> Iterator[tuple[str, type[Remedy]]]:
 
 
 def _broken(origin: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"{origin} cannot be loaded: {type(error).__name__}: {error}{at(error)}", hint="mend that file, or take it away"
+    )
+
+
+def at(error: Exception) -> str:
+    """Where it was raised."""
     line = error.__traceback__
     while line is not None and line.tb_next is not None:
         line = line.tb_next
-    at = f" (line {line.tb_lineno} of {line.tb_frame.f_code.co_filename})" if line else ""
-    return UsageError(
-        f"{origin} cannot be loaded: {type(error).__name__}: {error}{at}", hint="mend that file, or take it away"
-    )
+    return f" (line {line.tb_lineno} of {line.tb_frame.f_code.co_filename})" if line else ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rowcall.errors import UsageError
-from rowcall.explain.samples import mask, numbered
+from rowcall.explain.samples import SHOWN, mask, numbered
 from rowcall.ledger.book import NULLED_REFERENCE, EntityRecord, Ledger
 from rowcall.ledger.repairs import Fate, Quarantined, RepairBook
 from rowcall.move.mend import KEYS, Mended, Mender
@@ -24,12 +24,12 @@ from rowcall.postgres.copy import copy_in
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.read import Reader
 from rowcall.progress import Meter, OnProgress, silent
-from rowcall.repair.amending import amended_by, filled_columns
 from rowcall.repair.choice import choose, record_of
 from rowcall.repair.creation import Creator
 from rowcall.repair.decide import decide
 from rowcall.repair.effect import Effect, Request, Sample, by_code
-from rowcall.repair.remedy import COLUMN, Remedy
+from rowcall.repair.meant import amendments, meant_column
+from rowcall.repair.remedy import Remedy
 from rowcall.repair.use import Use
 from rowcall.repair.ways import Ways
 from rowcall.rows import Amendment, Disposition, Reason
@@ -189,13 +189,13 @@ class Repairer:
             work.chosen += len(meant)
             rows = self._unchanged(work, record, meant)
             use = replace(use, given=self._given(record, use.column, part))
-            amendments = amended_by(remedy, use, rows)
-            self.book.amend(work.id, record.id, amendments)
-            amended = list(dict.fromkeys(a.key for a in amendments))
+            given = amendments(use, remedy, rows)
+            self.book.amend(work.id, record.id, given)
+            amended = list(dict.fromkeys(a.key for a in given))
             work.amended += len(amended)
             fates = self._mend(work.id, record, amended)
             remedy.extend(use, [fate.key for fate in fates if fate.target_id])
-            self._sample(work, use, rows, amendments, fates)
+            self._sample(work, use, rows, given, fates)
             waiting += self._take_in(work, record.name, fates)
             meter.add(len(part))
         self._rounds(work, record, waiting)
@@ -206,27 +206,11 @@ class Repairer:
     def _use(
         self, work: _Work, remedy: Remedy, settings: Mapping[str, Any], record: EntityRecord, keys: Sequence[str]
     ) -> Use:
-        request = work.request
-        columns = self.book.columns(record.id, keys, request.code)
-        entity, column = self.plan.mapping.entity(record.name), settings.get("column")
-        if not columns:  # the defect is at none alone: any column that is filled may be meant
-            columns = [] if COLUMN not in remedy.settings else filled_columns(entity)
-            if columns and column is None:
-                raise UsageError(
-                    f"{remedy.name} needs `column`: the target column that is meant", hint="write `--set column=...`"
-                )
-        elif column is None and len(columns) > 1 and COLUMN in remedy.settings:
-            raise UsageError(
-                f"rows of {request.cause} fail at {', '.join(columns)}",
-                hint="say which column is meant: `--set column=...`",
-            )
-        if column is not None and column not in columns:
-            raise UsageError(
-                f"no row of {request.cause} fails at {column!r}", hint=f"write one of {', '.join(columns) or 'none'}"
-            )
-        meant = column or (columns[0] if columns else "")
+        entity = self.plan.mapping.entity(record.name)
+        columns = self.book.columns(record.id, keys, work.request.code)
+        meant = meant_column(self.plan, entity, remedy, work.request, settings, columns)
         return Use(
-            self.plan, entity, Reason(request.code), meant, settings, self.worker.reader, self.ways, work.creator
+            self.plan, entity, Reason(work.request.code), meant, settings, self.worker.reader, self.ways, work.creator
         )
 
     def _given(self, record: EntityRecord, column: str, keys: Sequence[str]) -> dict[str, Amendment]:
@@ -324,10 +308,10 @@ class Repairer:
     # -- samples ----------------------------------------------------------------------------------------------------
 
     def _sample(
-        self, work: _Work, use: Use, rows: Sequence[Quarantined], amendments: Sequence[Amendment], fates: Sequence[Fate]
+        self, work: _Work, use: Use, rows: Sequence[Quarantined], given: Sequence[Amendment], fates: Sequence[Fate]
     ) -> None:
         known, became = {row.key: row for row in rows}, {f.key: f for f in fates}
-        for a in amendments[: SAMPLES - len(work.samples)]:
+        for a in given[: SAMPLES - len(work.samples)]:
             work.samples.append(self._sampled(use, known[a.key], a, became.get(a.key)))
 
     def _sampled(self, use: Use, row: Quarantined, a: Amendment, fate: Fate | None) -> Sample:
@@ -348,8 +332,8 @@ class Repairer:
 
 
 def _where_they_part(before: str | None, after: str | None) -> tuple[str | None, str | None]:
-    """Two texts from shortly before their first difference."""
-    if before is None or after is None:
+    """Two texts; long ones from shortly before their first difference."""
+    if before is None or after is None or max(len(before), len(after)) <= SHOWN:
         return before, after
     at = next((n for n, (x, y) in enumerate(zip(before, after, strict=False)) if x != y), min(len(before), len(after)))
     start = at - AHEAD

@@ -68,7 +68,7 @@ class Use:
         return next((r for r in self.entity.columns if r.column == self.column), None)
 
     def rejection(self, row: Quarantined) -> dict[str, Any] | None:
-        """The row's rejection that is meant."""
+        """The row's rejection that is meant: at this column, or at none that it names."""
         for told in row.rejections:
             if told["code"] == self.code.value and (told["reference"] or told["column"] or self.column) == self.column:
                 return told

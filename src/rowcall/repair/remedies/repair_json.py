@@ -1,9 +1,9 @@
 """Mend JSON that is none: Python's spelling, NaN, trailing commas, a text that was cut off. The original stays in the quarantine's
 payload.
 
-What has one exact reading is read so: Python's literals by Python's own parser; NaN and Infinity, which RFC 8259, 6 forbids, become
-null, and a trailing comma goes, while all else stays as it is written. What was cut off is guessed by json-repair, and only where
-that is asked for: the rest of the text is lost.
+What has one exact reading is read so: Python's literals by Python's own parser, with every number as it is written; NaN and
+Infinity, which RFC 8259, 6 forbids, become null, and a trailing comma goes, while all else stays as it is. What was cut off is
+guessed by json-repair, and only where that is asked for: the rest of the text is lost.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ KINDS = ("python_style", "nan", "trailing_comma", "truncated", "surrogate")
 USUAL = ("python_style", "nan", "trailing_comma")
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _PYTHON_STRING = rf"'(?:[^'\\]|\\.)*'|{_STRING}"
+_NAN = r"-?\b(?:NaN|Infinity|nan|inf)\b"
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")  # as JSON writes it
 
 
 class RepairJson(Remedy):
@@ -61,14 +63,14 @@ def mend(text: str, kinds: set[str]) -> str | None:
         return None
     edited = text
     if "nan" in kinds:
-        edited = _outside(_STRING, r"-?\b(?:NaN|Infinity|nan|inf)\b", "null", edited)
+        edited = _outside(_STRING, _NAN, "null", edited)
     if "trailing_comma" in kinds:
         edited = _outside(_STRING, r",(?=\s*[}\]])", "", edited)
     if "surrogate" in kinds:
         edited = strip(edited, zeros=False)
     if _is_json(edited):
         return edited
-    found = _python(edited if "nan" in kinds else text) if "python_style" in kinds else None
+    found = _python(text, nan="nan" in kinds) if "python_style" in kinds else None
     if found is None and kind == "truncated":
         found = _guessed(text)
     return found
@@ -91,20 +93,43 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _python(text: str) -> str | None:
+def _python(text: str, *, nan: bool) -> str | None:
     """A text that Python's repr() of dicts, lists, strings, numbers, True, False and None made."""
-    spelled = _outside(_PYTHON_STRING, r"\bnull\b", "None", text)
+    spelled = _outside(_PYTHON_STRING, rf"\bnull\b|{_NAN}" if nan else r"\bnull\b", "None", text).strip()
     try:
-        return _written(ast.literal_eval(spelled.strip()))
+        return _storable(_said(ast.parse(spelled, mode="eval").body, spelled))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
+
+
+def _said(node: ast.expr, text: str) -> str:
+    """A literal as JSON. Raises ValueError for what JSON cannot say: a set, bytes, a number without end."""
+    match node:
+        case ast.Dict():
+            pairs = zip(node.keys, node.values, strict=True)
+            return "{" + ", ".join(f"{_key(key, text)}: {_said(value, text)}" for key, value in pairs) + "}"
+        case ast.List() | ast.Tuple():
+            return "[" + ", ".join(_said(part, text) for part in node.elts) + "]"
+        case ast.Constant(value=str() | bool() | None):
+            return _written(node.value)
+        case ast.Constant(value=int() | float()) | ast.UnaryOp(operand=ast.Constant(value=int() | float())):
+            digits = ast.get_source_segment(text, node) or ""
+            return digits if _NUMBER.fullmatch(digits) else _written(ast.literal_eval(node))
+    raise ValueError(type(node).__name__)
+
+
+def _key(node: ast.expr | None, text: str) -> str:
+    if not isinstance(node, ast.Constant):
+        raise ValueError("no key of JSON")
+    said = _said(node, text)
+    return said if said.startswith('"') else f'"{said}"'
 
 
 def _guessed(text: str) -> str | None:
     """What json-repair makes of a text that was cut off; it makes an empty text of what it cannot read."""
     try:
         found = json_repair.loads(text, skip_json_loads=True)
-        return _written(found) if isinstance(found, dict | list) else None
+        return _storable(_written(found)) if isinstance(found, dict | list) else None
     except (ValueError, RecursionError, TypeError):
         return None
 
@@ -112,3 +137,9 @@ def _guessed(text: str) -> str | None:
 def _written(value: Any) -> str:
     """Raises TypeError or ValueError for what JSON cannot say: a set, bytes, a number without end."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _storable(text: str) -> str:
+    """Raises ValueError for half of a surrogate pair, which an escape of Python can name: no text may hold it."""
+    text.encode()
+    return text

@@ -48,8 +48,13 @@ def _whom(per: str, key: str, told: Mapping[str, Any] | None) -> str:
     return f"row {key}"
 
 
-def filled(use: Use, values: Mapping[str, Any]) -> dict[str, Any]:
-    """These values, and a text for each required text column that nothing else fills."""
+def filled(use: Use, values: Any) -> dict[str, Any]:
+    """These values, and a text for each required text column that nothing else fills. Raises UsageError where they are no map."""
+    if not isinstance(values, dict):
+        raise UsageError(
+            f"{values!r} does not say how columns are filled",
+            hint="write it as a map, such as `--set values.name=Unknown`",
+        )
     home = use.plan.mapping.entity(use.parent)
     table = use.plan.knowledge.target.tables[home.target]
     given = {home.id_column, *values}
