@@ -85,6 +85,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "map_values": (Case("customers/not_in_enum", LEVELS, {"customers": ("5", "6")}, {"7": "null_in_required"}),),
     "pick_parent": (
         Case("scans/ambiguous_reference", {"by": "majority"}, {"scans": ("702", "703")}, unhealed=("701",)),
+        Case("scans/ambiguous_reference", {"by": "each"}, {"scans": ("701", "702", "703")}, created=3),
     ),
     "repair_json": (
         Case(
@@ -96,7 +97,12 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("tickets/too_long", {}, {"tickets": ("116", "117")}, {"120": "malformed_json"}),
     ),
     "strip_unstorable": (Case("tickets/unstorable_text", {}, {"tickets": ("110", "125")}),),
-    "archive": (Case("customers/duplicate_key", decided=("8", "9")),),
+    "archive": (
+        Case("customers/duplicate_key", decided=("8", "9")),
+        Case(
+            "notes/rule_failed", {"to": "nodes", "values": {"name": {"kept": "payload"}}}, decided=("205", "206"), created=2
+        ),
+    ),
     "accept": (Case("parts/out_of_range", decided=("[100, 2]", "[100, 3]")),),
     "defer": (Case("regions/too_long", decided=("far east", "far west")),),
     "spell_out": (Case("customers/not_in_enum", {"letter": "P"}, {"customers": ("6",)}, unhealed=("5", "7")),),

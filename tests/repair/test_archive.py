@@ -30,5 +30,21 @@ def test_no_reason_is_needed_and_one_may_be_a_setting(world: Project) -> None:
     assert [reason for *_, reason in world.target.rows(ALL)] == ["", "as told"]
 
 
+def test_notes_in_the_target(world: Project) -> None:
+    lost = {"name": {"kept": "rejections"}, "up_id": {"to": "nodes", "path": "id"}}
+    told = refused(world, "notes/rule_failed", "archive", to="nodes", values=lost)
+    assert "2 notes could not be written (dangling_reference), so that nothing was archived" in told
+    values = {"name": {"kept": "rejections"}}
+    effect = apply(world, "notes/rule_failed", "archive", to="nodes", values=values)
+    assert (effect.decided, effect.created) == (2, 2)
+    sql = "select n.name from nodes n join rowcall.synthetic_row y on y.target_id = n.id where y.for_entity = 'notes'"
+    assert all('"rule_failed"' in name for (name,) in world.target.rows(sql))
+    assert world.migration.healing.undo(effect.repair or 0).created == 2
+
+
 def test_settings_that_are_none(pristine: Project) -> None:
+    assert "there is no entity 'nests'" in refused(pristine, "notes/rule_failed", "archive", to="nests")
+    assert "nothing is kept under 'all'" in refused(
+        pristine, "notes/rule_failed", "archive", to="nodes", values={"name": {"kept": "all"}}
+    )
     assert "has no setting 'column'" in refused(pristine, "regions/too_long", "archive", column="name")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Project
+from conftest import Project, uid
 
-from repair.world import preview, refused
+from repair.world import apply, preview, refused, row
 
 
 def picked(project: Project, **settings: str) -> dict[str, str | None]:
@@ -28,6 +28,17 @@ def picked(project: Project, **settings: str) -> dict[str, str | None]:
 )
 def test_by(pristine: Project, settings: dict[str, str], parents: dict[str, str]) -> None:
     assert picked(pristine, **settings) == parents
+
+
+def test_each_parent_gets_a_row(world: Project) -> None:
+    effect = apply(world, "scans/ambiguous_reference", "pick_parent", by="each", values={"name": "a copy"})
+    assert (effect.home, effect.created) == ({"scans": 3}, 3)
+    rows = world.target.rows(
+        "select y.for_key, s.ticket_id, s.name from scans s join rowcall.synthetic_row y on y.target_id = s.id order by 1"
+    )
+    assert rows == [(key, uid("tickets", 101), "a copy") for key in ("701", "702", "703")]
+    assert {row(world, "scans", key)["ticket_id"] for key in (701, 702, 703)} == {str(uid("tickets", 100))}
+    assert world.migration.healing.undo(effect.repair or 0).created == 3
 
 
 def test_settings_that_are_none(pristine: Project) -> None:
