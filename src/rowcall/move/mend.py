@@ -344,6 +344,7 @@ def _refused(work: Assignment, entity: str, key: str, refusal: Refusal) -> dict[
     unique = next((u for u in work.table.uniques if u.name == refusal.constraint), None)
     if refusal.sqlstate == "23505" and unique is not None:
         told |= {"code": Reason.DUPLICATE_KEY.value, "evidence": ", ".join(unique.columns)}
+        told |= dict.fromkeys(("detail", "parent_entity", "parent_key"))  # as the judge says it
     rejections = json.dumps([told], ensure_ascii=False)
     return told | {"key": key, "root_entity": entity, "root_key": key, "rejections": rejections}
 
