@@ -178,20 +178,19 @@ class Repairer:
     def _use(
         self, work: _Work, remedy: Remedy, settings: Mapping[str, Any], record: EntityRecord, keys: Sequence[str]
     ) -> Use:
-        request = work.request
+        request, entity = work.request, self.plan.mapping.entity(record.name)
         columns = self._columns(record, request.code, keys)
         column = settings.get("column")
-        if column is None and len(columns) > 1 and COLUMN in remedy.settings:
+        if column is None and len(columns) != 1 and COLUMN in remedy.settings:
             raise UsageError(
-                f"rows of {request.cause} fail at {', '.join(columns)}",
+                f"rows of {request.cause} fail at {', '.join(columns) or 'no one column'}",
                 hint="say which column is meant: `--set column=...`",
             )
-        if column is not None and column not in columns:
+        among = columns or [c.column for c in entity.columns] + [r.column for r in entity.references]
+        if column is not None and column not in among:
             raise UsageError(
-                f"no row of {request.cause} fails at {column!r}",
-                hint=f"they fail at {', '.join(columns) or 'no column'}",
+                f"no row of {request.cause} fails at {column!r}", hint=f"write one of {', '.join(among) or 'no column'}"
             )
-        entity = self.plan.mapping.entity(record.name)
         meant = column or (columns[0] if columns else "")
         return Use(
             self.plan, entity, Reason(request.code), meant, settings, self.worker.reader, self.ways, work.creator

@@ -67,9 +67,9 @@ class Use:
         return next((r for r in self.entity.columns if r.column == self.column), None)
 
     def rejection(self, row: Quarantined) -> dict[str, Any] | None:
-        """The row's rejection that is meant."""
+        """The row's rejection that is meant; one that names no column, as of duplicates, is meant by any."""
         for told in row.rejections:
-            if told["code"] == self.code.value and (told["reference"] or told["column"] or "") == self.column:
+            if told["code"] == self.code.value and (told["reference"] or told["column"]) in (None, self.column):
                 return told
         return None
 
