@@ -118,6 +118,10 @@ update rowcall.repair set xids = (select array_agg(distinct x) from unnest(xids 
 select distinct e.id, e.name, e.target_table, e.id_column, e.step from rowcall.repaired_row r join rowcall.entity e on e.id = r.entity
 where r.repair = %s order by e.step desc, e.id desc;
 
+-- name: tables
+-- The target's tables of the run, with the columns that hold the ids of its rows.
+select target_table, array_agg(distinct id_column) from rowcall.entity group by target_table;
+
 -- name: later
 -- Repairs after this one that did something with the same rows.
 select distinct l.repair, e.name, l.source_key
