@@ -36,8 +36,11 @@ class Retried:
 
 def retry(repairer: Repairer) -> Retried:
     """All undecided rows, parents first, in one transaction."""
-    with repairer.transaction():
-        return _Retry(repairer)()
+    try:
+        with repairer.transaction():
+            return _Retry(repairer)()
+    finally:
+        repairer.mender.forget()
 
 
 class _Retry:
