@@ -23,7 +23,8 @@ NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def moved(pair: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """side -> the DSN of a database that nobody is connected to: the shop's source, and its target after a run."""
+    """The DSNs of the shop's `source`, which many read, of its `target` after a run, and of a `spare` source: to the latter two
+    nobody is connected, so that they can be copied."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         dsns = {"source": _fresh(stack, pair.dsn("legacy")), "target": _fresh(stack, pair.dsn("target"))}
         with _project(tmp_path_factory.mktemp("moved"), dsns, patch) as project:
@@ -31,7 +32,7 @@ def moved(pair: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> It
             project.target.execute(TARGET)
             project.write(MAPPING)
             project.foreseen_run(matched=False)
-        yield dsns
+        yield dsns | {"spare": _copy(stack, dsns["source"])}
 
 
 @dataclass
@@ -45,7 +46,8 @@ class Opened:
 
     def __call__(self, *, source: bool = False, more: str = "") -> Project:
         """`source`: with a source of its own, that may be changed; `more`: further top-level lines of the project file."""
-        dsns = {side: _copy(self.stack, dsn) if source or side == "target" else dsn for side, dsn in self.moved.items()}
+        dsns = {"source": _copy(self.stack, self.moved["spare"]) if source else self.moved["source"]}
+        dsns["target"] = _copy(self.stack, self.moved["target"])
         folder = self.folder / f"shop_{next(NUMBERS)}"
         shutil.copytree(OWN, folder, ignore=shutil.ignore_patterns("__pycache__"))
         project = self.stack.enter_context(_project(folder, dsns, self.patch))

@@ -28,7 +28,10 @@ Json = dict[str, Any]
 SICK = 0.3  # of the rows
 # How a column is filled, its type in the target, a sound value (of n), and those that are none.
 COLUMNS: tuple[tuple[Json, str, str, tuple[Value, ...]], ...] = (
-    ({"convert": "jsonb"}, "jsonb", '{{"a": {n}}}', ("{'a': 1}", '{"a": NaN}', "[1,]", '{"a": "x', '{"a": "\\u0000"}')),
+    (
+        {"convert": "jsonb"}, "jsonb", '{{"a": {n}}}',
+        ("{'a': 1}", '{"a": NaN}', "[1,]", '{"a": "x', '{"a": "\\u0000"}', '["\\u0000"]'),
+    ),
     ({"convert": "enum"}, "mood", "open", ("ajar", "ajar", "closed")),
     ({}, "varchar(3)", "abc", ("abcd", "far too long")),
     ({"convert": "int"}, "integer", "{n}", ("x", "99999999999")),
