@@ -33,7 +33,7 @@ from rowcall.move.pools import LocalPool
 from rowcall.move.recheck import Recheck
 from rowcall.move.resume import Resume
 from rowcall.move.run import Hands, Run
-from rowcall.move.takeback import refuse_taking_back, take_back_all
+from rowcall.move.takeback import refuse_removal, take_back_all
 from rowcall.move.worker import Worker
 from rowcall.opening import open_ledger
 from rowcall.plan.plan import Plan, foreseen_notes, needed
@@ -293,9 +293,9 @@ class Migration:
             need_ledger(ledger)
             ledger.claim()  # what a worker elsewhere still has under way is not to come in behind
             schema = read_schema(target, self.endpoints["target"].schema)
-            with target.transaction():  # all repairs go, or nothing does
-                undo_all(target, schema, actor(), "the whole run is undone")
-                refuse_taking_back(ledger, schema)
+            with target.transaction():  # refused as a whole: then the repairs stand, too
+                if undo_all(target, schema, actor(), "the whole run is undone"):
+                    refuse_removal(ledger, schema)
             return take_back_all(ledger, schema, on_progress)
 
     # -- after ------------------------------------------------------------------------------------------------------

@@ -57,10 +57,10 @@ def touched(session: Session, work: Assignment, ids: Sequence[UUID]) -> set[int]
         joined = " and ".join(f"p.{ident(to)} = t.{ident(column)}" for column, to in pairs)
         rows = f"{qualified(work.table.qualified)} t join {qualified(key.table)} p on {joined}"
         found |= {x for (x,) in session.rows(f"select distinct p.xmin::text::bigint from {rows} where {own}")}
-    return _ours(session, found)
+    return ours(session, found)
 
 
-def _ours(session: Session, found: Collection[int]) -> set[int]:
+def ours(session: Session, found: Collection[int]) -> set[int]:
     """Those of these numbers that are of this transaction and its savepoints, of rows that we see."""
     top = int(session.value("select pg_current_xact_id()::text"))
     with session.transaction():  # a number above those of all savepoints so far

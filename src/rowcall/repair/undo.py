@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
+from uuid import UUID
 
 from rowcall.errors import RepairRefused, UsageError
 from rowcall.ledger.repairs import RepairBook, RepairRecord
+from rowcall.move.savepoints import ours
 from rowcall.plan.keys import bare
 from rowcall.postgres.connect import Session
 from rowcall.postgres.errors import DriverError, stopped
@@ -70,7 +72,7 @@ def undo_repair(
                 _refuse_changed(session, record, part)
             for part in parts:
                 _refuse_dependents(session, schema, record, part, parts, run)
-            return _take_back(book, record, parts, actor, reason)
+            return _take_back(book, schema, record, parts, run, actor, reason)
     except DriverError as error:
         raise stopped(error, "target", f"the rows of repair {repair}") from None
 
@@ -233,10 +235,17 @@ def _listed(keys: Sequence[str]) -> str:
 # -- taking back --------------------------------------------------------------------------------------------------------
 
 
-def _take_back(book: RepairBook, record: RepairRecord, parts: Sequence[_Part], actor: str, reason: str) -> Undone:
+def _take_back(
+    book: RepairBook, schema: Schema, record: RepairRecord, parts: Sequence[_Part], run: Mapping[str, set[str]],
+    actor: str, reason: str,
+) -> Undone:  # fmt: skip
     session, removed = book.session, dict[str, int]()
-    for _, members in groupby(parts, key=lambda part: part.step):
-        removed |= _delete(session, list(members))
+    parents = _parents(session, schema, parts, run)
+    for _, step in groupby(parts, key=lambda part: part.step):
+        members = list(step)
+        removed |= _delete(session, members)
+        for part in members:
+            _refuse_kept(session, record, part)
     created = sum(removed.pop(f"synthetic {p.entity}", 0) for p in parts if not p.number)
     for part in (p for p in parts if p.number and removed.get(p.entity)):
         keys = [key for key, *_ in book.rows("home_keys", record.id, part.number)]
@@ -247,9 +256,53 @@ def _take_back(book: RepairBook, record: RepairRecord, parts: Sequence[_Part], a
     restored = book.do("restore", record.id)
     book.do("undone", actor, reason, record.id)
     book.do("synthetic_gone", record.id)
-    book.add_xids(record.id, [int(session.value("select pg_current_xact_id()::text")) % (1 << 32)])
+    book.add_xids(
+        record.id, {int(session.value("select pg_current_xact_id()::text")) % (1 << 32), *_touched(session, parents)}
+    )
     home = {entity: rows for entity, rows in removed.items() if rows}
     return Undone(record.id, home, restored - sum(home.values()), created)
+
+
+def _parents(
+    session: Session, schema: Schema, parts: Sequence[_Part], run: Mapping[str, set[str]]
+) -> dict[tuple[str, str], set[UUID]]:
+    """(table, id column) -> the rows of the run to which rows that go refer, where a trigger may change them then."""
+    found: dict[tuple[str, str], set[UUID]] = {}
+    for part in parts:
+        table = schema.tables[part.table]
+        for key in (k for k in table.foreign_keys if table.triggers and k.table in run):
+            id_column = min(run[key.table])
+            pairs = zip(key.columns, key.to_columns, strict=True)
+            joined = " and ".join(f"p.{ident(to)} = t.{ident(column)}" for column, to in pairs)
+            rows = session.rows(
+                f"select distinct p.{ident(id_column)} from {part.ids} r join {qualified(part.table)} t "
+                f"on t.{ident(part.id_column)} = r.id join {qualified(key.table)} p on {joined}"
+            )
+            found.setdefault((key.table, id_column), set()).update(uid for (uid,) in rows)
+    return found
+
+
+def _touched(session: Session, parents: Mapping[tuple[str, str], set[UUID]]) -> set[int]:
+    """The numbers, of this transaction and its savepoints, under which triggers changed these rows."""
+    found: set[int] = set()
+    for (table, id_column), ids in parents.items():
+        among = literal("{" + ",".join(map(str, ids)) + "}")
+        rows = f"{qualified(table)} where {ident(id_column)} = any({among}::uuid[])"
+        found |= {x for (x,) in session.rows(f"select distinct xmin::text::bigint from {rows}")}
+    return ours(session, found) if found else found
+
+
+def _refuse_kept(session: Session, record: RepairRecord, part: _Part) -> None:
+    """What a trigger or rule of the target keeps from going cannot be undone."""
+    rows = session.rows(
+        f"select r.key from {part.ids} r join {qualified(part.table)} t on t.{ident(part.id_column)} = r.id "
+        "order by length(r.key), r.key"
+    )
+    if rows:
+        raise RepairRefused(
+            record.id, f"a trigger or rule of {part.table} keeps rows from going: {part.told} {_listed([key for key, in rows])}",
+            hint="nothing was undone; see the table's triggers",
+        )  # fmt: skip
 
 
 def _delete(session: Session, parts: Iterable[_Part]) -> dict[str, int]:
