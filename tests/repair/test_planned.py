@@ -8,7 +8,7 @@ import pytest
 from conftest import MakeProject, Project
 
 from repair.conftest import Opened
-from repair.world import MAPPING, SOURCE, TARGET, apply, asked, dispositions, fates, home, refused, row
+from repair.world import MAPPING, SOURCE, TARGET, apply, dispositions, fates, home, row
 from rowcall.errors import MappingError
 
 REPAIRS = """
