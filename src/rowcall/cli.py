@@ -157,7 +157,7 @@ def check(project: Project = None, json: Json = False, quiet: Quiet = False) -> 
         document = migration.check(on_progress)
     screen.document(document.as_json())
     screen.show(*forecast_parts(document))
-    _done(BUDGET if document.over_budget else OPEN if document.totals.quarantined else COMPLETE)
+    _done(BUDGET if document.over_budget else OPEN if document.open else COMPLETE)
 
 
 # -- the run ------------------------------------------------------------------------------------------------------------
@@ -186,14 +186,9 @@ def run(
     """Do the migration; continue an interrupted one."""
     screen = Screen(json, quiet)
     migration = open_project(project, screen)
-    if retry and (restart or entity):
-        raise UsageError("--retry goes with neither --restart nor --entity", hint="choose one of them")
     with screen.progress() as on_progress:
-        if retry:
-            retried = migration.healing.retry(on_progress)
-            screen.say(retried_line(retried))
         result = migration.run(
-            on_progress, entities=entity or (), restart=restart, executor=executor, scheduler=scheduler
+            on_progress, entities=entity or (), restart=restart, retry=retry, executor=executor, scheduler=scheduler
         )
     screen.document(_run_json(result))
     screen.show(entities_table([entity_line(e) for e in result.entities]))
@@ -202,6 +197,8 @@ def run(
         f"the sums close: {totals.source:,} rows = {totals.migrated:,} migrated + {totals.quarantined:,} quarantined + "
         f"{totals.excluded:,} excluded · {result.seconds:.1f} s · forecast matched: {_yes(result.forecast_matched)}"
     )
+    if result.retried:
+        screen.show(retried_line(result.retried))
     screen.show(*(line for effect in result.repairs for line in replayed_lines(effect)))
     if not result.complete:
         screen.show("not all entities were run: `rowcall run` without --entity completes the migration")
@@ -217,6 +214,7 @@ def _run_json(result: RunResult) -> dict[str, Any]:
         "complete": result.complete,
         "forecast": {"matched": result.forecast_matched},
         "unproven": result.unproven,
+        "retried": result.retried.as_json() if result.retried else None,
         "repairs": [effect.as_json() for effect in result.repairs],
         "totals": {**vars(result.totals), "open": result.open},
         "entities": [entity_line(e).as_json() for e in result.entities],

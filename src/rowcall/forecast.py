@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from rowcall.explain.causes import Cause
+from rowcall.ledger.repairs import RepairRecord
 from rowcall.rows import Counts
 
 FILE = Path(".rowcall") / "forecast.json"
@@ -29,6 +30,13 @@ class ForecastDocument:
     estimate: dict[str, Any]
     notes: tuple[str, ...] = ()
     over_budget: bool = False
+    repairs: Sequence[dict[str, Any]] = ()  # what the project file's repairs would do
+    decided: Mapping[str, int] = field(default_factory=dict)  # entity -> rows that would no longer be open then
+
+    @property
+    def open(self) -> int:
+        """Rows about which nothing would be decided."""
+        return self.totals.quarantined - sum(self.decided.values())
 
     @property
     def totals(self) -> Counts:
@@ -39,8 +47,11 @@ class ForecastDocument:
             "schema_version": 1,
             "mapping_fingerprint": self.mapping_fingerprint,
             "made_at": self.made_at,
-            "totals": {**vars(self.totals), "open": self.totals.quarantined},
-            "entities": [{"name": n, **vars(c), "open": c.quarantined} for n, c in self.counts.items()],
+            "totals": {**vars(self.totals), "open": self.open},
+            "entities": [
+                {"name": n, **vars(c), "open": c.quarantined - self.decided.get(n, 0)} for n, c in self.counts.items()
+            ],
+            "repairs": list(self.repairs),
             "excluded": [{"entity": e, "rule": r, "rows": n} for (e, r), n in self.excluded.items()],
             "causes": [c.as_json() for c in self.causes],
             "digest": self.digest,
@@ -80,3 +91,14 @@ def matched(forecast: dict[str, Any] | None, counts: Mapping[str, Counts], own_d
         e["name"]: Counts(e["source"], e["migrated"], e["quarantined"], e["excluded"]) for e in forecast["entities"]
     }
     return told == dict(counts) and forecast["digest"] == own_digest
+
+
+def repairs_matched(forecast: dict[str, Any], repairs: Iterable[RepairRecord]) -> bool:
+    """Whether the project file's repairs did what was foreseen of them; those that found no row are no part of it."""
+    told = [
+        (r["entity"], r["code"], r["remedy"], sum(r["home"].values()) + r["decided"])
+        for r in forecast.get("repairs", ())
+        if r["chosen"]
+    ]
+    done = [(r.entity, r.code, r.remedy, r.home) for r in repairs if r.origin == "project"]
+    return not done or told == done

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as MappingOf
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import UsageError
 from rowcall.ledger import Ledger, need_complete, need_ledger
+from rowcall.ledger.records import entity_records
 from rowcall.ledger.repairs import RepairBook, RepairRecord
 from rowcall.mapping.model import Endpoint, Mapping
 from rowcall.move.belt import Stop, attended, interruptible
+from rowcall.move.worker import Worker
 from rowcall.plan.plan import Plan
 from rowcall.postgres.catalog import ServerProbe, read_schema
 from rowcall.postgres.connect import Session
@@ -26,6 +30,8 @@ from rowcall.repair import (
     Effect,
     Offer,
     Purged,
+    Rehearsal,
+    Rehearsed,
     Repairer,
     Request,
     Retried,
@@ -81,10 +87,15 @@ class Healing:
         self, entity: str, code: str, disposition: str, reason: str, keys: tuple[str, ...] | None = None
     ) -> Effect:
         """Decides about the open rows of a cause. Needs the target alone. Raises UsageError where there are none."""
+        if not reason.strip():
+            raise UsageError("a decision needs a reason", hint="write `--reason TEXT`, for the audit")
         remedies = find_remedies(self.folder)
         name = named(remedies, disposition)
         with self._target() as (target, ledger), target.transaction():
-            return decide(ledger, Request(entity, code, name, {}, reason, keys=keys), remedies[name], actor())
+            records = {record.name: record for record in ledger.entities()}
+            request = Request(entity, code, name, {}, reason, keys=keys)
+            fingerprint = ledger.run().mapping_fingerprint
+            return decide(RepairBook(target), records, fingerprint, request, remedies[name], actor())
 
     def purge(self, reason: str = "") -> Purged:
         """Removes what rows held from the quarantine, once nothing is open; keys, causes and an audit line stay."""
@@ -99,6 +110,14 @@ class Healing:
     def planned(self, mapping: Mapping) -> tuple[Request, ...]:
         """The project file's repairs. Raises MappingError where one cannot be."""
         return planned(mapping, find_remedies(self.folder))
+
+    def rehearse(self, desk: Desk, worker: Worker, rejected: MappingOf[str, list[Any]]) -> Rehearsed:
+        """What the project file's repairs would do with the rows that a forecast found."""
+        ways = Ways(desk.mapping, desk.plan.knowledge, ServerProbe(desk.source, desk.target), worker.reader)
+        records = {record.name: record for record in entity_records(desk.plan)}
+        found = find_remedies(self.folder)
+        rehearsal = Rehearsal(desk.plan, worker, desk.reader("target"), found, ways, records, rejected)
+        return rehearsal.rehearse(planned(desk.mapping, found))
 
     def replay(self, desk: Desk, stop: Stop, on_progress: OnProgress = silent) -> tuple[Effect, ...]:
         """Applies the project file's repairs that were not applied yet, in their order. Of an undone one nothing is done again."""
@@ -164,7 +183,9 @@ class Healing:
 
 
 def actor() -> str:
-    """Who asks, for the audit: the user of the operating system."""
+    """Who asks, for the audit: whom ROWCALL_ACTOR names, else the user of the operating system."""
+    if named := os.environ.get("ROWCALL_ACTOR", "").strip():
+        return named
     try:
         return getpass.getuser()
     except (KeyError, OSError):

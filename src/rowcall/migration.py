@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from rowcall import explain, forecast
 from rowcall.cluster import Cluster, reach
 from rowcall.desk import Desk, open_desk, target_only
-from rowcall.errors import NotConserved
+from rowcall.errors import NotConserved, UsageError
 from rowcall.healing import Healing, actor
 from rowcall.ledger import (
     EntitySums,
@@ -33,7 +33,7 @@ from rowcall.move.pools import LocalPool
 from rowcall.move.recheck import Recheck
 from rowcall.move.resume import Resume
 from rowcall.move.run import Hands, Run
-from rowcall.move.takeback import take_back_all
+from rowcall.move.takeback import refuse_taking_back, take_back_all
 from rowcall.move.worker import Worker
 from rowcall.opening import open_ledger
 from rowcall.plan.plan import Plan, foreseen_notes, needed
@@ -43,7 +43,7 @@ from rowcall.postgres.places import Places
 from rowcall.postgres.snapshot import SourceSnapshot
 from rowcall.progress import OnProgress, silent
 from rowcall.rejected import create_rejected
-from rowcall.repair import Effect, undo_all
+from rowcall.repair import RETRY, Effect, Retried, undo_all
 from rowcall.report import Report, build_report
 from rowcall.rows import Counts
 from rowcall.survey import estimate
@@ -69,6 +69,7 @@ class RunResult:
     seconds: float
     unproven: int = 0
     repairs: tuple[Effect, ...] = ()  # those of the project file that were applied now
+    retried: Retried | None = None
 
     @property
     def totals(self) -> Counts:
@@ -116,8 +117,10 @@ class Migration:
             crew = desk.crew(desk.snapshot(), stop)
             create_rejected(desk.workspace.duck)
             judged = Forecast(desk.plan, crew, desk.reader("target"), desk.ledger.exists(), stop, on_progress)
+            judged.rejected = {} if self.healing.planned(desk.mapping) else None
             with interruptible(stop, "the target is as it was; `rowcall check` begins anew"):
                 judged()
+                rehearsed = self.healing.rehearse(desk, crew.workers[0], judged.rejected or {})
             document = forecast.ForecastDocument(
                 desk.mapping.fingerprint,
                 datetime.now(UTC).isoformat(timespec="seconds"),
@@ -130,6 +133,8 @@ class Migration:
                 ),
                 foreseen_notes(desk.plan),
                 over_budget(desk.mapping, judged.counts),
+                rehearsed.as_json(),
+                rehearsed.decided,
             )
             document.save(self.folder)
             return document
@@ -142,20 +147,27 @@ class Migration:
         *,
         entities: Sequence[str] = (),
         restart: bool = False,
+        retry: bool = False,
         executor: str = "local",
         scheduler: str | None = None,
     ) -> RunResult:
         """Does the migration, or continues an interrupted one; ends only through the conservation gate.
 
         `entities` limits it to these and the parents that they need. `executor` "dask" has the chunks settled by the cluster
-        whose `scheduler` is given by its address. Raises NotConserved, BudgetExceeded, Interrupted, ClusterFailed.
+        whose `scheduler` is given by its address. `retry` reads the quarantined rows of a complete run anew from the source.
+        Raises NotConserved, BudgetExceeded, Interrupted, ClusterFailed.
         """
+        if retry and (restart or entities):
+            raise UsageError("--retry goes with neither --restart nor --entity", hint="choose one of them")
         with reach(executor, scheduler, self.notify) as cluster:
             if restart:
                 self._undo_sound(on_progress)
-            return self._run(cluster, on_progress, entities)
+            retried = self.healing.retry(on_progress) if retry else None
+            return replace(self._run(cluster, on_progress, entities, looked=retry), retried=retried)
 
-    def _run(self, cluster: Cluster | None, on_progress: OnProgress, entities: Sequence[str]) -> RunResult:
+    def _run(
+        self, cluster: Cluster | None, on_progress: OnProgress, entities: Sequence[str], looked: bool
+    ) -> RunResult:
         with self._desk(lock=True) as desk:
             started, stop = time.monotonic(), Stop()
             only = needed(desk.plan, entities)
@@ -164,7 +176,8 @@ class Migration:
             with interruptible(stop):
                 snapshot = desk.snapshot()
                 if done:
-                    self._look_again(desk, snapshot, stop)
+                    if not looked:
+                        self._look_again(desk, snapshot, stop)
                     repairs = self.healing.replay(desk, stop, on_progress)
                     return self._result(desk, only, started, repairs=repairs)
                 with _interrupted_unless_done(desk.ledger):
@@ -242,19 +255,26 @@ class Migration:
         repairs: tuple[Effect, ...] = (),
     ) -> RunResult:
         sums, complete = desk.ledger.sums(known), desk.ledger.run().state == "complete"
-        matched = self._matched(desk, sums) if complete else None
+        if (matched := self._matched(desk, sums)) is not None:
+            desk.ledger.note_matched(matched)
         shown = tuple(s for s in sums if only is None or s.name in only)
         unproven = ProofBook(desk.target).unproven()
         return RunResult(shown, complete, matched, time.monotonic() - started, unproven, repairs)
 
     def _matched(self, desk: Desk, sums: Sequence[EntitySums]) -> bool | None:
-        """Whether the run ended as its forecast said, before anything was repaired; None where none was made."""
-        if (foreseen := desk.ledger.run().forecast) is None:
+        """Whether the run ended as its forecast said, before anything was repaired; None where none was made. Once rows were read
+        anew from a source that was fixed it is what it was."""
+        run, book = desk.ledger.run(), RepairBook(desk.target)
+        if (foreseen := run.forecast) is None or run.state != "complete":
             return None
+        repairs = book.repairs()
+        if any(r.remedy == RETRY for r in repairs):
+            return foreseen.get("matched")
         explain.read_rejected(desk.reader("target"), desk.workspace.duck, repaired=True)
-        home = RepairBook(desk.target).repaired()
+        home = book.repaired()
         counts = {s.name: s.counts.unrepaired(home.get(s.name, 0)) for s in sums}
-        return forecast.matched(foreseen, counts, forecast.digest(desk.workspace.duck))
+        matched = forecast.matched(foreseen, counts, forecast.digest(desk.workspace.duck))
+        return matched and forecast.repairs_matched(foreseen, repairs)
 
     def _undo_sound(self, on_progress: OnProgress) -> None:
         """Undo for a new beginning: not before the mapping was found sound, and only where there is something to undo."""
@@ -273,7 +293,9 @@ class Migration:
             need_ledger(ledger)
             ledger.claim()  # what a worker elsewhere still has under way is not to come in behind
             schema = read_schema(target, self.endpoints["target"].schema)
-            undo_all(target, schema, actor(), "the whole run is undone")
+            with target.transaction():  # all repairs go, or nothing does
+                undo_all(target, schema, actor(), "the whole run is undone")
+                refuse_taking_back(ledger, schema)
             return take_back_all(ledger, schema, on_progress)
 
     # -- after ------------------------------------------------------------------------------------------------------

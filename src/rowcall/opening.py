@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 from rowcall import forecast
 from rowcall.desk import Desk
 from rowcall.errors import LedgerConflict, UsageError
-from rowcall.ledger import EntityRecord
-from rowcall.plan.plan import Plan
+from rowcall.ledger.records import entity_records
 from rowcall.version import __version__
 
 
@@ -20,7 +17,7 @@ def open_ledger(desk: Desk, folder: Path) -> bool:
     if not desk.ledger.exists():
         with desk.target.transaction():
             desk.ledger.create(desk.mapping.project, desk.mapping.fingerprint, __version__, found)
-            for record in _entity_records(desk.plan):
+            for record in entity_records(desk.plan):
                 desk.ledger.add_entity(record)
         return False
     run = desk.ledger.run()
@@ -38,15 +35,3 @@ def open_ledger(desk: Desk, folder: Path) -> bool:
     desk.ledger.set_forecast(found)
     desk.ledger.set_state("running")
     return False
-
-
-def _entity_records(plan: Plan) -> Iterator[EntityRecord]:
-    """The ledger's line of each entity, numbered in the plan's order."""
-    numbers = count(1)
-    for step in plan.steps:
-        for e in (judge.entity for judge in step.judges):
-            occupied = e.name in plan.knowledge.occupied
-            yield EntityRecord(
-                next(numbers), e.name, e.target, e.id_column, e.impact, step.number, None, occupied, e.source,
-                e.identity, step.group.cyclic,
-            )  # fmt: skip

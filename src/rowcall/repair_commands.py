@@ -12,8 +12,8 @@ from rowcall.healing import cause_of
 from rowcall.mapping.tree import parse
 from rowcall.options import Json, Project, Quiet, open_project
 from rowcall.repair import Request
-from rowcall.report import effect_parts, offers_parts, repairs_table
-from rowcall.report.words import count
+from rowcall.report import effect_parts, offers_parts, repairs_table, undone_line
+from rowcall.report.words import are, count
 from rowcall.screen import Screen
 
 repair_app = typer.Typer(no_args_is_help=True, help="Heal quarantined rows: preview, apply, undo.")
@@ -53,7 +53,7 @@ def dispose(
     effect = open_project(project, screen).healing.dispose(entity, code, disposition, reason, read_keys(keys))
     screen.document(effect.as_json())
     screen.show(
-        f"{count(effect.decided, 'row')} of {cause} {'is' if effect.decided == 1 else 'are'} {disposition}; "
+        f"{count(effect.decided, 'row')} of {cause} {are(effect.decided)} {disposition}; "
         f"`rowcall repair undo {effect.repair}` takes it back"
     )
 
@@ -109,11 +109,7 @@ def undo(
     screen = Screen(json, quiet)
     undone = open_project(project, screen).healing.undo(repair, reason)
     screen.document(undone.as_json())
-    back = ", ".join(f"{rows:,} of {entity}" for entity, rows in undone.rows.items())
-    told = [f"{back} are in quarantine again"] if back else []
-    told += [f"{undone.decided:,} decisions taken back"] if undone.decided else []
-    told += [f"{undone.created:,} created rows removed"] if undone.created else []
-    screen.show(f"repair {repair} is undone: {', '.join(told) or 'it had changed no row'}")
+    screen.show(undone_line(undone))
 
 
 @repair_app.command("list")
@@ -133,7 +129,7 @@ def _request(
 
 
 def read_settings(given: list[str]) -> dict[str, Any]:
-    """`key=value` texts, of which a key with dots reaches into a map; `{...}` and `[...]` are read as YAML."""
+    """`key=value` texts, of which a key with dots reaches into a map; `null`, `{...}` and `[...]` are read as YAML."""
     found: dict[str, Any] = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -145,7 +141,13 @@ def read_settings(given: list[str]) -> dict[str, Any]:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise UsageError(f"--set {key}: {part} is a value already", hint="write the one or the other")
-        inner[at] = parse(value, Faults(f"--set {key}")).value if value[:1] in ("{", "[") else value
+        inner[at] = (
+            None
+            if value == "null"
+            else parse(value, Faults(f"--set {key}")).value
+            if value[:1] in ("{", "[")
+            else value
+        )
     return found
 
 

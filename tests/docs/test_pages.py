@@ -14,7 +14,7 @@ from docs.pages import DOCS, PAGES, blocks, links, name, sections
 from rowcall.cli import app
 from rowcall.ledger import book
 from rowcall.mapping.conversions import CONVERSIONS
-from rowcall.mapping.document import DocumentShape, EntityShape, FillerShape, ReferenceShape
+from rowcall.mapping.document import DocumentShape, EntityShape, FillerShape, ReferenceShape, RepairShape
 from rowcall.mapping.load import load
 from rowcall.plan.chunks import PAGES as HEAP_PAGES
 from rowcall.plan.chunks import SPARSE
@@ -107,8 +107,16 @@ def test_every_command_has_a_section_and_every_section_a_command() -> None:
 def test_a_command_section_names_the_options_that_there_are(command: str) -> None:
     usage = sections(DOCS / "commands.md")[command].strip().splitlines()[0]
     assert usage.startswith(f"`rowcall {command}")
-    words = re.findall(r"-{1,2}[a-z][a-z-]*", usage) if command != "servers" else re.findall(r"start|stop", usage)
-    assert set(words) == commands()[command]
+    words = re.findall(r"-{1,2}[a-z][a-z-]*", usage) or re.fullmatch(rf"`rowcall {command} ([a-z|]+)`", usage)
+    told = set(words[1].split("|")) if isinstance(words, re.Match) else set(words or ())
+    assert told == commands()[command]
+
+
+def test_a_repair_subcommand_names_the_options_that_there_are() -> None:
+    top: Any = typer.main.get_command(app)
+    rows = re.findall(r"^\| `repair (\w+)([^`]*)` \|", sections(DOCS / "commands.md")["repair"], re.MULTILINE)
+    told = {word: set(re.findall(r"-{1,2}[a-z][a-z-]*", usage)) for word, usage in rows}
+    assert told == {word: options(command) for word, command in top.commands["repair"].commands.items()}
 
 
 # -- the mapping --------------------------------------------------------------------------------------------------------
@@ -136,7 +144,7 @@ def test_there_are_yaml_examples() -> None:
     assert len(YAML_BLOCKS) > 5
 
 
-@pytest.mark.parametrize("shape", [DocumentShape, EntityShape, FillerShape, ReferenceShape])
+@pytest.mark.parametrize("shape", [DocumentShape, EntityShape, FillerShape, ReferenceShape, RepairShape])
 def test_every_key_of_the_mapping_is_told(shape: type[DocumentShape]) -> None:
     told = (DOCS / "mapping.md").read_text()
     assert [key for key in shape.keys() if f"`{key}`" not in told and f"`{key}:" not in told] == []  # noqa: SIM118

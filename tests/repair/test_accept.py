@@ -28,5 +28,5 @@ def test_a_preview_decides_nothing(pristine: Project) -> None:
 
 def test_a_reason_is_needed(pristine: Project) -> None:
     assert "accept needs `reason`" in refused(pristine, "notes/rule_failed", "accept")
-    with pytest.raises(UsageError, match="accept needs `reason`"):
+    with pytest.raises(UsageError, match="a decision needs a reason"):
         pristine.migration.healing.dispose("notes", "rule_failed", "accepted", "")

@@ -104,9 +104,10 @@ def query(name: str) -> str:
 
 
 def read_rejected(target: Reader, duck: duckdb.DuckDBPyConnection, *, repaired: bool = False) -> None:
-    """`rejected` as the ledger has it. Rows that repairs brought home are no longer rejected; `repaired`: as the run left them."""
+    """`rejected` as the ledger has it. Rows that repairs brought home are no longer rejected; `repaired`: as the run left them,
+    but for those that came home as the source itself was fixed."""
     create_rejected(duck)
-    sql = query("load_rejected") + ("" if repaired else " where q.disposition <> 'repaired'")
+    sql = query("load_rejected") + (query("but_fixed") if repaired else " where q.disposition <> 'repaired'")
     load_rejected(duck, target.batches(sql), "other_rejections(more)")
 
 

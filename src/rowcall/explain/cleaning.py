@@ -21,6 +21,7 @@ _FORMULA = frozenset("=+-@\t\r")
 ROWS = 5_000  # written at a time
 COLUMNS = (
     "entity", "key", "cause", "column", "hop", "evidence", "detail", "other_defects", "root_entity", "root_key", "disposition",
+    "decided_by", "decided_at", "reason",
     "remedies", "source_table", "source_path", "seen",
 )  # fmt: skip
 

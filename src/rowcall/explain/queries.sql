@@ -14,6 +14,12 @@ from rowcall.quarantined_row q
 join rowcall.entity e on e.id = q.entity
 cross join lateral (select q.rejections -> 0 as first) r;
 
+-- name: but_fixed
+-- Goes behind load_rejected.
+where not exists (select from rowcall.repaired_row r join rowcall.repair p on p.id = r.repair
+                  where r.entity = q.entity and r.source_key = q.source_key and r.target_id is not null
+                    and p.state = 'applied' and p.remedy = 'retry');
+
 -- name: known
 -- Every sort of rejection that there is; `first`: as the cause of a row; `lead`: what comes before a parent that keeps the row back.
 select distinct e.name, r.x ->> 'code', coalesce(r.x ->> 'reference', r.x ->> 'column'), r.place = 1 as first,
@@ -60,7 +66,8 @@ select e.name as entity, q.source_key as key, r.first ->> 'code' as cause,
        case when jsonb_array_length(q.rejections) > 1 then (
            select string_agg(concat_ws(' at ', x ->> 'code', coalesce(x ->> 'reference', x ->> 'column')), '; ' order by place)
            from jsonb_array_elements(q.rejections) with ordinality o (x, place) where place > 1) end as other_defects,
-       q.root_entity, q.root_key, q.disposition::text as disposition, r.first ->> 'value' as value
+       q.root_entity, q.root_key, q.disposition::text as disposition, q.decided_by, q.decided_at::text as decided_at, q.reason,
+       r.first ->> 'value' as value
 from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
 cross join lateral (select q.rejections -> 0 as first) r
 order by e.step, e.id, length(q.source_key), q.source_key;

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rowcall.ledger.repairs import Treatment
+
 Text = str | None
 
 
@@ -60,10 +62,12 @@ class Story:
     nulled: tuple[dict[str, Any], ...] = field(repr=False)  # {column, code, hop, value}
     chain: tuple[Link, ...]  # the row itself first, its root last; empty unless it is quarantined
     in_source: bool = True
+    treatments: tuple[Treatment, ...] = field(default=(), repr=False)  # what repairs did with it
 
     @property
     def root(self) -> Link | None:
         return self.chain[-1] if self.chain else None
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "root": asdict(self.root) if self.root else None}
+        told = [{**asdict(t), "at": t.at.isoformat()} for t in self.treatments]
+        return {**asdict(self), "root": asdict(self.root) if self.root else None, "treatments": told}

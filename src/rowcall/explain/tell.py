@@ -12,6 +12,7 @@ from rowcall.explain.causes import query
 from rowcall.explain.story import Fate, Link, Story
 from rowcall.explain.walk import Walker
 from rowcall.ledger.book import Ledger
+from rowcall.ledger.repairs import RepairBook
 from rowcall.mapping.model import Mapping
 from rowcall.plan.source_sql import ContentTypes
 from rowcall.postgres.connect import Session
@@ -55,6 +56,7 @@ class Teller:
             self._nulled(entity, key),
             self._chain(entity, key),
             walk.in_source,
+            tuple(RepairBook(self.ledger.session).of_row(entity, key)),
         )
 
     def _fate(self, reference: str, entity: str, key: str) -> Fate:

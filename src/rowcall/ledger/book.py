@@ -191,6 +191,10 @@ class Ledger:
 
     # -- entities, snapshots, chunks --------------------------------------------------------------------------------
 
+    def note_matched(self, matched: bool) -> None:
+        """That the run ended as its forecast said, or not."""
+        self._do("note_matched", matched)
+
     def add_entity(self, r: EntityRecord) -> None:
         self._do(
             "add_entity", r.id, r.name, r.identity, r.source_table, r.target_table, r.id_column, r.impact, r.step,

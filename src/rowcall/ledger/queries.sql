@@ -17,6 +17,9 @@ insert into rowcall.run (id, project, mapping_fingerprint, rowcall_version, fore
 -- name: set_forecast
 update rowcall.run set forecast = %s where finished_at is null;
 
+-- name: note_matched
+update rowcall.run set forecast = forecast || jsonb_build_object('matched', %s::boolean);
+
 -- name: set_state
 update rowcall.run set state = %s::rowcall.run_state, finished_at = case when %s then clock_timestamp() end;
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from rowcall.ledger.book import partition
 from rowcall.postgres.connect import Session
 from rowcall.postgres.queries import named_queries
-from rowcall.rows import Amendment, Disposition
+from rowcall.rows import Amendment, Disposition, Reason
 
 UNDECIDED = (Disposition.OPEN.value, Disposition.DEFERRED.value)  # what a repair may take up
 
@@ -63,6 +63,54 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class Treatment:
+    """What one repair did with one row: whether the row came home, or for what it was left; and what was put into which column."""
+
+    repair: int
+    remedy: str
+    state: str
+    actor: str
+    at: datetime
+    reason: str
+    home: bool
+    left_for: str | None
+    column: str | None
+    given: str | None
+
+    def __repr__(self) -> str:
+        return f"Treatment({self.repair}, {self.remedy})"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Quarantined rows of one cause about which the same was decided; `at`: the last time."""
+
+    entity: str
+    code: str
+    disposition: str
+    by: str | None
+    reason: str
+    at: datetime | None
+    rows: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "at": _time(self.at)}
+
+
+@dataclass(frozen=True)
+class Purge:
+    """A purge of the quarantine: when, by whom, why, and how many payloads went."""
+
+    at: datetime
+    by: str
+    reason: str
+    rows: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "at": _time(self.at)}
+
+
+@dataclass(frozen=True)
 class Fate:
     """What a repair did with a row: `target_id` and its xmin where it came home, else what it was left for."""
 
@@ -100,17 +148,49 @@ class RepairBook:
     def next_id(self) -> int:
         return int(self.rows("next")[0][0])
 
-    def choose(self, entity: int, code: str, *, cause_only: bool = False) -> list[str]:
-        """Keys of an entity's undecided rows with this defect, or (`cause_only`) those whose first defect it is."""
+    def choose(
+        self, entity: int, code: str, *, cause_only: bool = False, among: Sequence[str] = UNDECIDED
+    ) -> list[str]:
+        """Keys of an entity's rows with this defect, or (`cause_only`) those whose first defect it is, `among` these
+        dispositions."""
         told = (code, cause_only, code, cause_only, code)
-        return [key for (key,) in self.rows("choose", entity, list(UNDECIDED), *told)]
+        return [key for (key,) in self.rows("choose", entity, list(among), *told)]
 
     def quarantined(self, entity: int, keys: Sequence[str]) -> list[Quarantined]:
         return [Quarantined(key, tuple(told), payload) for key, told, payload in self.rows("rows", entity, list(keys))]
 
+    def columns(self, entity: int, keys: Sequence[str], code: str) -> list[str]:
+        """The target columns at which these rows have this defect."""
+        return [column for (column,) in self.rows("columns", entity, list(keys), code)]
+
+    def kept_by(self, entity: int, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """(entity, key) of the undecided victims that keep these rows back."""
+        victim = Reason.PARENT_QUARANTINED.value
+        return [(name, key) for _, name, key in self.rows("kept_by", entity, list(keys), list(UNDECIDED), victim)]
+
+    def victims_of(self, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """(entity, key) of the undecided rows that these keep back."""
+        entities, keys = [entity for entity, _ in rows], [key for _, key in rows]
+        return [(name, key) for _, name, key in self.rows("victims_of", list(UNDECIDED), entities, keys)]
+
+    def made_before(self, table: str, whom: Sequence[str]) -> dict[str, UUID]:
+        """For whom -> uuid of the synthetic row that stands for it."""
+        return dict(self.rows("made_before", table, list(whom)))
+
     def amendments(self, entity: int, keys: Sequence[str]) -> list[Amendment]:
         """What the repairs that stand have for these rows."""
         return [Amendment(*row) for row in self.rows("amendments", entity, list(keys))]
+
+    def of_row(self, entity: str, key: str) -> list[Treatment]:
+        """What repairs did with one row, those that were undone, too."""
+        return [Treatment(*row) for row in self.rows("of_row", entity, key)]
+
+    def decisions(self) -> list[Decision]:
+        """What was decided, deferred rows first."""
+        return [Decision(*row) for row in self.rows("decisions")]
+
+    def purges(self) -> list[Purge]:
+        return [Purge(*row) for row in self.rows("purges")]
 
     def repaired(self) -> dict[str, int]:
         """Entity -> rows that repairs brought home."""
@@ -141,6 +221,18 @@ class RepairBook:
         if disposition == Disposition.OPEN.value:
             return self.do("reopen", entity, list(keys))
         return self.do("dispose", disposition, actor, reason, entity, list(keys))
+
+    def sums(self, repair: int, chosen: int, amended: int, home: int, created: int) -> None:
+        self.do("sums", chosen, amended, home, created, repair)
+
+    def archive(self, repair: int, entity: int, keys: Sequence[str], reason: str) -> None:
+        self.do("add_archive", repair, reason, entity, list(keys))
+
+    def add_synthetic(
+        self, repair: int, entity: str, table: str, id_column: str, made: Fate, child: tuple[str, str], whom: str
+    ) -> None:
+        """A row that was made as one of `entity`, for the row `child` (entity, key)."""
+        self.do("add_synthetic", repair, entity, table, id_column, made.target_id, *child, whom, made.version)
 
     def add_xids(self, repair: int, xids: Iterable[int]) -> None:
         self.do("add_xids", sorted(set(xids)), repair)

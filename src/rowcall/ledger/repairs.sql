@@ -8,6 +8,9 @@ insert into rowcall.repair (id, entity, code, remedy, settings, origin, actor, r
                             rows_chosen, rows_amended, rows_home, rows_created, xids)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, array[pg_current_xact_id()::text::numeric %% 4294967296]::bigint[]);
 
+-- name: forget
+delete from rowcall.repair where id = %s;
+
 -- name: sums
 update rowcall.repair set rows_chosen = %s, rows_amended = %s, rows_home = %s, rows_created = %s where id = %s;
 
@@ -18,7 +21,7 @@ from rowcall.repair r join rowcall.entity e on e.id = r.entity
 where %s::integer is null or r.id = %s order by r.id;
 
 -- name: choose
--- Rows of a cause, by any of their defects, that wait for a decision.
+-- Rows of a cause, by any of their defects or by the first, that have one of these dispositions.
 select q.source_key from rowcall.quarantined_row q
 where q.entity = %s and q.disposition::text = any (%s)
   and (q.rejections -> 0 ->> 'code' = %s or not %s and q.rejections @> jsonb_build_array(jsonb_build_object('code', %s::text))
@@ -48,18 +51,19 @@ where q.entity = %s and q.source_key = any (%s) and p.disposition::text = any (%
 
 -- name: victims_of
 -- The quarantined rows that these keep back, by any of their rejections.
-select e.id, e.name, q.source_key
-from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
-where q.disposition::text = any (%s)
-  and exists (select from jsonb_array_elements(q.rejections) x
-              join unnest(%s::text[], %s::text[]) k (entity, key) on x ->> 'parent_entity' = k.entity and x ->> 'parent_key' = k.key);
+select distinct e.id, e.name, v.source_key
+from (select q.entity, q.source_key, x ->> 'parent_entity' as parent_entity, x ->> 'parent_key' as parent_key
+      from rowcall.quarantined_row q cross join lateral jsonb_array_elements(q.rejections) x
+      where q.disposition::text = any (%s) and x ->> 'parent_key' is not null) v
+join unnest(%s::text[], %s::text[]) k (entity, key) on v.parent_entity = k.entity and v.parent_key = k.key
+join rowcall.entity e on e.id = v.entity;
 
 -- name: amendments
 -- What the repairs that stand have for these rows: of several for one column the latest.
 select distinct on (a.source_key, a.target_column)
        a.source_key, a.target_column, a.value, a.kind = 'parent', a.parent_entity, a.parent_key, a.parent_id
 from rowcall.amendment a join rowcall.repair r on r.id = a.repair and r.state = 'applied'
-where a.entity = %s and a.source_key = any (%s)
+where a.entity = %s and a.source_key = any (%s) and not a.purged
 order by a.source_key, a.target_column, a.repair desc;
 
 -- name: amend
@@ -161,14 +165,28 @@ update rowcall.repair set state = 'undone', undone_at = clock_timestamp(), undon
 -- name: synthetic_gone
 update rowcall.synthetic_row set version = null where repair = %s;
 
+-- name: of_row
+-- What repairs did with one row, in their order, with what they put into it.
+select p.id, p.remedy, p.state::text, p.actor, p.applied_at, p.reason, r.target_id is not null, r.left_for, a.target_column,
+       case when a.kind = 'value' then a.value else concat_ws(' ', a.parent_entity, coalesce(a.parent_key, a.parent_id::text)) end
+from rowcall.repaired_row r
+join rowcall.entity e on e.id = r.entity
+join rowcall.repair p on p.id = r.repair
+left join rowcall.amendment a on a.repair = r.repair and a.entity = r.entity and a.source_key = r.source_key
+where e.name = %s and r.source_key = %s order by p.id, a.target_column;
+
 -- name: repaired
 -- Rows that repairs brought home, per entity.
 select e.name, count(*) from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
 where q.disposition = 'repaired' group by e.name;
 
--- name: dispositions
-select e.name, q.rejections -> 0 ->> 'code', q.disposition::text, count(*)
-from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity group by 1, 2, 3 order by 1, 2, 3;
+-- name: decisions
+-- What was decided of quarantined rows, by whom and why: what has to wait comes first.
+select e.name, q.rejections -> 0 ->> 'code', q.disposition::text, q.decided_by, coalesce(q.reason, ''), max(q.decided_at), count(*)
+from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
+where q.disposition <> 'open'
+group by e.step, e.id, e.name, 2, q.disposition, q.decided_by, 5
+order by q.disposition = 'deferred' desc, q.disposition, e.step, e.id, 2, 5;
 
 -- name: open
 select count(*) from rowcall.quarantined_row where disposition = 'open';
@@ -180,7 +198,7 @@ update rowcall.quarantined_row set payload = null,
 where payload is not null;
 
 -- name: purge_values
-update rowcall.amendment set value = null where value is not null;
+update rowcall.amendment set value = null, purged = true where value is not null;
 
 -- name: purge_nulled
 update rowcall.nulled_reference set value = null where value is not null;

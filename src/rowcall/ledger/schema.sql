@@ -146,6 +146,7 @@ create table rowcall.amendment (
     parent_entity text,
     parent_key    text collate "C",
     parent_id     uuid,              -- of a row that a repair created
+    purged        boolean not null default false,  -- its value is gone: it counts no more
     primary key (entity, source_key, target_column, repair),
     check (kind = 'parent' or (parent_entity is null and parent_key is null and parent_id is null)),
     check (kind = 'value' or value is null)

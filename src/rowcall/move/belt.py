@@ -172,9 +172,13 @@ class Tables:
         return self.digests[table]
 
     def build_routes(self, step: Step) -> None:
-        if any(DELETIONS in judge.sql for judge in step.judges):
+        self.build(step.judges)
+
+    def build(self, judges: Sequence[Judge]) -> None:
+        """The route tables of these judges; their hop tables and fates are there."""
+        if any(DELETIONS in judge.sql for judge in judges):
             self._load_deletions()
-        for judge in step.judges:
+        for judge in judges:
             for statement in judge.prepare:
                 self.worker.duck.execute(statement)
         look_up(self.worker.duck)

@@ -42,6 +42,9 @@ class Forecast:
         self.stop, self.on_progress = stop, on_progress
         self.tables = Tables(plan, crew.workers[0])
         self.counts: dict[str, Counts] = {}
+        self.rejected: dict[str, list[Any]] | None = (
+            None  # entity -> tables of verdicts.REJECTED, where they are wanted
+        )
         self.excluded: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
         self._parents = {p for s in plan.steps for j in s.judges for p in j.parents}
@@ -98,14 +101,19 @@ class Forecast:
     def _collect(self, worker: Worker, judge: Judge, chunk: ChunkRecord, keep: bool, *, carefully: bool) -> Counts:
         """Counts are taken when the whole chunk was judged: a chunk that fails half-way is judged again."""
         counts, excluded, parts = Counts(), dict[tuple[str, str], int](), []
+        whole: list[Any] = []
         for verdicts in worker.judged(judge, chunk, carefully=carefully):
             counts += verdicts.counts
             for rule in verdicts.excluded["excluded"].to_pylist():
                 excluded[(judge.entity.name, rule)] = excluded.get((judge.entity.name, rule), 0) + 1
             parts.append(_small(verdicts, keep))
+            if self.rejected is not None and verdicts.rejected.num_rows:
+                whole.append(verdicts.rejected)
         with self._lock:
             for key, rows in excluded.items():
                 self.excluded[key] = self.excluded.get(key, 0) + rows
+            if self.rejected is not None:
+                self.rejected.setdefault(judge.entity.name, []).extend(whole)
             for fates, rejected in parts:
                 _store(worker.duck, judge, fates, rejected, self.table)
         return counts

@@ -18,7 +18,7 @@ from rowcall.ledger.book import ChunkRecord, EntityRecord
 from rowcall.ledger.repairs import Fate
 from rowcall.mapping.model import Entity
 from rowcall.move.assignment import Assignment, assign
-from rowcall.move.belt import Tables, look_up
+from rowcall.move.belt import Tables
 from rowcall.move.duplicates import create_duplicates
 from rowcall.move.fates import load_from_ledger, load_hops
 from rowcall.move.reading import payloads
@@ -96,28 +96,31 @@ class Mender:
         work = replace(assign(self.plan, self.records[entity]), judge=judge)
         gathered = Gathered(work, ChunkRecord(0, entity, Span(), "planned", 0, None))
         for verdicts in self._judged(judge, keys):
-            place_carefully(self.worker.session, verdicts, gathered)
+            self.place(verdicts, gathered)
         return self._became(work, gathered)
 
-    def create(self, derived: Entity, know: Knowledge, keys: Sequence[str]) -> Mended:
-        """Writes rows of an entity that stands beside the mapping, made of these source rows; none of them gets a line."""
-        judge, hops = compile_entity(derived, self.plan.mapping, know, frozenset())
+    def create(
+        self, derived: Entity, know: Knowledge, keys: Sequence[str], amendments: Sequence[Amendment] = ()
+    ) -> Mended:
+        """Writes rows of an entity that stands beside the mapping, made of these source rows, with what is given for them; none
+        of them gets a line."""
+        given = frozenset(a.column for a in amendments)
+        judge, hops = compile_entity(derived, self.plan.mapping, know, frozenset(), given)
         for name, hop in hops.items():
             known = self.plan.hop_tables.get(name)
             both = HopTable(name, (known.reads if known else {}) | hop.reads)
             self.tables.digests[name] = load_hops(self.duck, both, self.worker.reader)
         self._ready = None
-        self._load_fates(judge.parents)
+        self.load_fates({*judge.parents, *(a.parent_entity for a in amendments if a.parent_entity)})
         create_duplicates(self.duck, judge)
-        for statement in judge.prepare:
-            self.duck.execute(statement)
-        look_up(self.duck)
+        self._give(judge, amendments)
+        self.tables.build([judge])
         table = know.target.tables[derived.target]
         inner = tuple(k for k in table.foreign_keys if k.table in {e.target for e in self.plan.mapping.entities})
         work = Assignment(judge, 0, (), table, inner, True)
         gathered = Gathered(work, ChunkRecord(0, derived.name, Span(), "planned", 0, None))
         for verdicts in self._judged(judge, keys):
-            place_carefully(self.worker.session, verdicts, gathered)
+            self.place(verdicts, gathered)
         return self._fates(work, gathered)
 
     def changed(self, entity: str, known: Mapping[str, Mapping[str, str | None] | None]) -> set[str]:
@@ -159,19 +162,23 @@ class Mender:
             return
         self._ready = None
         self.tables.load_hops(step)
-        self._load_fates(sorted(wanted))
+        self.load_fates(sorted(wanted))
         for judge in step.judges:
-            create_duplicates(self.duck, judge)
+            self.clear_duplicates(judge)
         self.tables.build_routes(step)
         self._ready = ready
 
-    def _load_fates(self, parents: Iterable[str]) -> None:
+    def clear_duplicates(self, judge: Judge) -> None:
+        """Whether a value is there already the target alone is asked, as rows are written."""
+        create_duplicates(self.duck, judge)
+
+    def load_fates(self, parents: Iterable[str]) -> None:
         for parent in parents:
             judge = self.plan.judge(parent)
             load_from_ledger(self.duck, judge, self.records[parent].id, self.target)
-            self._overlay(judge)
+            self.overlay(judge)
 
-    def _overlay(self, judge: Judge) -> None:
+    def overlay(self, judge: Judge) -> None:
         if home := self.home.get(judge.entity.name):
             arriving = pa.table({"k": list(home), "uid": [uid.bytes for uid in home.values()]})
             self.duck.register("arriving", arriving)
@@ -259,6 +266,20 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
             for text, a in zip(texts, found, strict=True)
         }
 
+    # -- the target -------------------------------------------------------------------------------------------------
+
+    def place(self, verdicts: Verdicts, gathered: Gathered) -> None:
+        """Writes a batch, down to the single rows that the target refuses."""
+        place_carefully(self.worker.session, verdicts, gathered)
+
+    def written(self, work: Assignment, ids: Sequence[UUID]) -> dict[UUID, int]:
+        """uuid -> the xmin of each of these rows."""
+        return versions(self.worker.session, work.table.qualified, work.judge.entity.id_column, ids)
+
+    def touched(self, work: Assignment, ids: Sequence[UUID]) -> set[int]:
+        """The numbers under which triggers changed rows to which these refer."""
+        return touched(self.worker.session, work, ids)
+
     # -- the belt ---------------------------------------------------------------------------------------------------
 
     def _judged(self, judge: Judge, keys: Sequence[str]) -> Iterator[Verdicts]:
@@ -275,11 +296,10 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
         return self._fates(work, gathered)
 
     def _fates(self, work: Assignment, gathered: Gathered) -> Mended:
-        entity = work.judge.entity
         ids = [uid for _, uid in gathered.home]
-        written = versions(self.worker.session, work.table.qualified, entity.id_column, ids)
+        written = self.written(work, ids)
         home = [Fate(key, uid, written[uid]) for key, uid in gathered.home]
-        xids = {*written.values(), *(touched(self.worker.session, work, ids) if work.table.triggers else ())}
+        xids = {*written.values(), *(self.touched(work, ids) if work.table.triggers else ())}
         left = [Fate(key, left_for=code) for key, code in gathered.left]
         return Mended([*home, *left], gathered.nulled, xids, gathered.why, gathered.rules)
 

@@ -70,6 +70,13 @@ def refuse_dependents(ledger: Ledger, target: Schema, entities: Iterable[EntityR
                 )  # fmt: skip
 
 
+def refuse_taking_back(ledger: Ledger, target: Schema) -> None:
+    """Raises TargetRefused where the run as a whole cannot be taken back."""
+    entities = ledger.entities()
+    refuse_changed(changed_rows(ledger, entities))
+    refuse_dependents(ledger, target, entities)
+
+
 def _depends(ledger: Ledger, table: Table, key: ForeignKey, ours: Mapping[str, EntityRecord]) -> bool:
     parent = ours[key.table]
     own = ours.get(table.qualified)
@@ -152,8 +159,7 @@ def take_back_all(ledger: Ledger, target: Schema, on_progress: OnProgress) -> di
     since. Interrupted, it goes on with the next call.
     """
     entities = ledger.entities()
-    refuse_changed(changed_rows(ledger, entities))
-    refuse_dependents(ledger, target, entities)
+    refuse_taking_back(ledger, target)
     ledger.set_state("undoing")
     settled = [c for c in ledger.chunks() if c.state == "settled"]
     removed = dict.fromkeys((e.name for e in entities), 0)

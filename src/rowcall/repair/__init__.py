@@ -4,19 +4,23 @@ from rowcall.repair.fitting import fitting
 from rowcall.repair.offers import Offer, offers
 from rowcall.repair.planned import planned, with_defaults
 from rowcall.repair.purge import Purged, purge
-from rowcall.repair.registry import find_remedies
+from rowcall.repair.registry import find_remedies, own_remedies
+from rowcall.repair.rehearsal import Rehearsal, Rehearsed
 from rowcall.repair.remedy import Place, Remedy, Setting
 from rowcall.repair.repairer import Repairer
-from rowcall.repair.retry import Retried, retry
+from rowcall.repair.retry import RETRY, Retried, retry
 from rowcall.repair.undo import Undone, undo_all, undo_repair
 from rowcall.repair.use import Use
 from rowcall.repair.ways import Ways
 
 __all__ = [
+    "RETRY",
     "Effect",
     "Offer",
     "Place",
     "Purged",
+    "Rehearsal",
+    "Rehearsed",
     "Remedy",
     "Repairer",
     "Request",
@@ -31,6 +35,7 @@ __all__ = [
     "fitting",
     "named",
     "offers",
+    "own_remedies",
     "planned",
     "purge",
     "retry",

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rowcall.errors import UsageError
-from rowcall.ledger.book import EntityRecord, Ledger
-from rowcall.ledger.repairs import RepairBook
+from rowcall.ledger.book import EntityRecord
+from rowcall.ledger.repairs import UNDECIDED, RepairBook
 from rowcall.repair.effect import Request
 
 
-def record_of(ledger: Ledger, entity: str) -> EntityRecord:
+def record_of(records: Mapping[str, EntityRecord], entity: str) -> EntityRecord:
     """Raises UsageError where the run has no such entity."""
-    records = {record.name: record for record in ledger.entities()}
     if entity not in records:
         raise UsageError(f"the run has no entity {entity!r}", hint=f"it has {', '.join(records)}")
     return records[entity]
 
 
-def choose(book: RepairBook, request: Request, record: EntityRecord, *, cause_only: bool = False) -> list[str]:
+def choose(
+    book: RepairBook,
+    request: Request,
+    record: EntityRecord,
+    *,
+    cause_only: bool = False,
+    among: Sequence[str] = UNDECIDED,
+) -> list[str]:
     """Keys of rows with this defect that wait for a decision; `cause_only`: whose first defect it is. Raises UsageError where
     there are none, or where keys that were asked for are none of them."""
-    keys = book.choose(record.id, request.code, cause_only=cause_only)
+    keys = book.choose(record.id, request.code, cause_only=cause_only, among=among)
     if request.keys is not None:
         if strange := set(request.keys) - set(keys):
             raise UsageError(

@@ -7,7 +7,7 @@ marks it as synthetic for ever.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,12 @@ from uuid import UUID
 from rowcall.errors import UsageError
 from rowcall.ledger.repairs import RepairBook
 from rowcall.mapping.extra import read_derived
-from rowcall.mapping.model import Entity
+from rowcall.mapping.model import ColumnRule, Entity
+from rowcall.mapping.tree import as_text
 from rowcall.move.mend import Mender
 from rowcall.plan.plan import Plan
 from rowcall.postgres.catalog import ServerProbe
+from rowcall.rows import Amendment
 from rowcall.survey import literals_of, types_of
 
 
@@ -35,14 +37,44 @@ class Creator:
         """key -> uuid of the row that was made for it; see Use.create."""
         home = self.plan.mapping.entity(parent)
         named = {key: f"{child.name}.{column} {text}" for key, text in whom.items()}
-        ids = dict(self.book.rows("made_before", home.target, sorted(set(named.values()))))
+        ids = self.book.made_before(home.target, sorted(set(named.values())))
         first: dict[str, str] = {}
         for key, text in named.items():
             if text not in ids:
                 first.setdefault(text, key)
         if first:
-            ids |= self._make(self._derived(child, column, home, values), child, parent, first)
+            derived = self._derived(child, column, home, values)
+            ids |= self._make(derived, child, parent, first, ())
         return {key: ids[text] for key, text in named.items() if text in ids}
+
+    def note(self, child: Entity, to: str, values: Mapping[str, Any], kept: Mapping[str, Mapping[str, str]]) -> int:
+        """Makes a row of the entity `to` for each of these rows (key -> what is kept of it by its name); how many. A value
+        `{kept: NAME}` is filled with what is kept under that name."""
+        home = self.plan.mapping.entity(to)
+        told = {c: v["kept"] for c, v in values.items() if isinstance(v, dict) and set(v) == {"kept"}}
+        if strange := set(told.values()) - {name for names in kept.values() for name in names}:
+            raise UsageError(f"nothing is kept under {sorted(strange)[0]!r}", hint="write payload or rejections")
+        derived = self._derived(
+            child, "note", home, {c: {"sql": "''::text"} if c in told else v for c, v in values.items()}
+        )
+        amendments = [Amendment(key, c, names[name]) for key, names in kept.items() for c, name in told.items()]
+        first = {f"{child.name} archived {key}": key for key in kept}
+        return len(self._make(derived, child, to, first, amendments))
+
+    def another(
+        self, child: Entity, column: str, number: int, parents: Mapping[str, tuple[str, str]], values: Mapping[str, Any]
+    ) -> int:
+        """Makes one more row of the entity itself for each of these, with another parent (key -> entity and key of it); how many.
+        `number` tells rows of one source row apart; `values` are columns that must differ."""
+        rules = {rule.column: rule for rule in child.columns}
+        rules |= {c: ColumnRule(c, constant=as_text(value), has_constant=True) for c, value in values.items()}
+        derived = replace(
+            child, name=f"{child.name}_{number}", identity=f"{child.identity}.{number}", columns=tuple(rules.values()),
+            where=(), cutoff=None,
+        )  # fmt: skip
+        amendments = [Amendment(k, column, None, True, *parent) for k, parent in parents.items()]
+        first = {f"{child.name}.{column} {number} {key}": key for key in parents}
+        return len(self._make(derived, child, child.name, first, amendments))
 
     def _derived(self, child: Entity, column: str, home: Entity, values: Mapping[str, Any]) -> Entity:
         raw: dict[str, Any] = {"from": child.source, "to": home.target, "key": list(child.key), "id": home.id_column}
@@ -61,14 +93,16 @@ class Creator:
             )
         return found
 
-    def _make(self, derived: Entity, child: Entity, parent: str, first: Mapping[str, str]) -> dict[str, UUID]:
+    def _make(
+        self, derived: Entity, child: Entity, parent: str, first: Mapping[str, str], amendments: Sequence[Amendment]
+    ) -> dict[str, UUID]:
         know = self.plan.knowledge
         know = replace(
             know,
             types={**know.types, **types_of([derived], self.probe)},
             literals={**know.literals, **literals_of([derived], know.target, self.probe)},
         )
-        made = self.mender.create(derived, know, list(first.values()))
+        made = self.mender.create(derived, know, list(first.values()), amendments)
         self.xids |= made.xids
         fates, ids = {f.key: f for f in made.fates}, dict[str, UUID]()
         for text, key in first.items():
@@ -78,8 +112,7 @@ class Creator:
                 continue
             ids[text] = fate.target_id
             self.created += 1
-            self.book.do(
-                "add_synthetic", self.repair, parent, derived.target, derived.id_column, fate.target_id, child.name, key, text,
-                fate.version,
-            )  # fmt: skip
+            self.book.add_synthetic(
+                self.repair, parent, derived.target, derived.id_column, fate, (child.name, key), text
+            )
         return ids

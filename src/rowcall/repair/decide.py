@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rowcall.errors import UsageError
-from rowcall.ledger.book import EntityRecord, Ledger
-from rowcall.ledger.repairs import Fate, RepairBook
+from rowcall.ledger.book import EntityRecord
+from rowcall.ledger.repairs import UNDECIDED, Fate, RepairBook
 from rowcall.repair.choice import choose, record_of
 from rowcall.repair.effect import Effect, Request
 from rowcall.repair.remedy import Remedy
 from rowcall.rows import Disposition
 
 
-def decide(ledger: Ledger, request: Request, remedy: Remedy, actor: str) -> Effect:
-    """Decides about the open rows of a cause, in the caller's transaction. Raises UsageError where there are none."""
-    book = RepairBook(ledger.session)
+def decide(
+    book: RepairBook, records: Mapping[str, EntityRecord], mapping: str, request: Request, remedy: Remedy, actor: str
+) -> Effect:
+    """Decides about the open rows of a cause, in the caller's transaction; `mapping` is the run's fingerprint. Raises UsageError
+    where there are none."""
     settings = remedy.settled({**request.settings, **({"reason": request.reason} if request.reason else {})})
-    record = record_of(ledger, request.entity)
-    keys = choose(book, request, record, cause_only=True)
+    record = record_of(records, request.entity)
+    among = [d for d in UNDECIDED if remedy.disposition is None or d != remedy.disposition.value]
+    keys = choose(book, request, record, cause_only=True, among=among)
     repair, reason = book.next_id(), str(settings.get("reason") or "")
     book.add(
         repair, record.id, request.code, request.remedy, settings, request.origin, actor, reason,
-        ledger.run().mapping_fingerprint, None,
+        mapping, None,
     )  # fmt: skip
     decided = _decide(book, repair, remedy, record, keys, actor, reason)
-    book.do("sums", len(keys), decided, decided, 0, repair)
-    return Effect(request, repair, settings, len(keys), decided, decided=decided)
+    book.sums(repair, len(keys), decided, decided, 0)
+    return Effect(request, repair, settings, len(keys), decided, decided=decided, keys=tuple(keys))
 
 
 def _decide(
@@ -35,7 +38,7 @@ def _decide(
     assert remedy.disposition is not None
     book.note(repair, record.id, [Fate(key) for key in keys])
     if remedy.disposition is Disposition.ARCHIVED:
-        book.do("add_archive", repair, reason, record.id, keys)
+        book.archive(repair, record.id, keys, reason)
     return book.dispose(record.id, keys, remedy.disposition.value, actor, reason)
 
 

@@ -64,6 +64,7 @@ class Effect:
     created: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)  # of the rows that were decided about
     fates: Mapping[tuple[str, str], Fate] = field(default_factory=dict, repr=False)
 
     @property

@@ -71,6 +71,11 @@ def amendments(use: Use, remedy: Remedy, rows: Sequence[Quarantined]) -> list[Am
                 f"{remedy.name} puts something into {amendment.column!r}, which {use.entity.name} does not fill",
                 hint=f"it fills {', '.join(filled)}",
             )
+        if amendment.value is not None and not isinstance(amendment.value, str):
+            raise UsageError(
+                f"{remedy.name} gives {amendment.column} a {type(amendment.value).__name__}",
+                hint="a value is text, as the target reads it, or None; mend that remedy",
+            )
         if amendment.key not in asked:
             raise UsageError(
                 f"{remedy.name} puts something into a row that it was not asked about", hint="mend that remedy"

@@ -31,6 +31,7 @@ def planned(project: Project, remedies: Mapping[str, Remedy]) -> tuple[Request, 
             faults.append(fault)
             continue
         entity, _, code = repair.cause.partition("/")
+        given = remedies[repair.remedy].settled(given)  # as the ledger keeps them, by which one is known again
         requests.append(Request(entity, code, repair.remedy, given, repair.reason, repair.follow, origin="project"))
     if faults:
         raise MappingError(faults)
@@ -38,8 +39,12 @@ def planned(project: Project, remedies: Mapping[str, Remedy]) -> tuple[Request, 
 
 
 def with_defaults(project: Project, cause: str, remedy: str, given: Mapping[str, object]) -> dict[str, object]:
-    """Settings, with those that the project file has for the remedy of a cause where none are given."""
-    return {**project.remedies.get(cause, {}).get(remedy, {}), **given}
+    """Settings, with those that the project file has for the remedy of a cause where none are given; maps are merged."""
+    known = dict(project.remedies.get(cause, {}).get(remedy, {}))
+    for name, value in given.items():
+        own = known.get(name)
+        known[name] = {**own, **value} if isinstance(own, dict) and isinstance(value, dict) else value
+    return known
 
 
 def _takes(remedies: Mapping[str, Remedy], name: str, setting: str) -> bool:

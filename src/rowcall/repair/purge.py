@@ -30,8 +30,8 @@ def purge(book: RepairBook, actor: str, reason: str) -> Purged:
                 hint="decide about them first, by `rowcall repair` or `rowcall dispose`",
             )
         rows = book.do("purge_rows")
-        book.do("purge_values")
-        book.do("purge_nulled")
+        values = book.do("purge_values") + book.do("purge_nulled")
         repairs = book.do("purge_repairs")
-        book.do("note_purge", actor, reason, rows)
+        if rows or values:
+            book.do("note_purge", actor, reason, rows)
     return Purged(rows, repairs)

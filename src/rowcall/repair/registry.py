@@ -45,6 +45,11 @@ def find_remedies(folder: Path) -> dict[str, Remedy]:
     return dict(sorted(found.items(), key=lambda item: rank.get(item[0], len(ORDER) - 0.5)))
 
 
+def own_remedies() -> dict[str, Remedy]:
+    """Name -> remedy, of ours alone."""
+    return {kind.name: kind() for _, kind in _own()}
+
+
 def _own() -> Iterator[tuple[str, type[Remedy]]]:
     for module in pkgutil.iter_modules(remedies.__path__):
         yield from _in(importlib.import_module(f"{remedies.__name__}.{module.name}"), module.name)

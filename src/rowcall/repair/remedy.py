@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from rowcall.errors import UsageError
 from rowcall.ledger.repairs import Quarantined
+from rowcall.mapping.model import Entity
+from rowcall.repair.creation import Creator
 from rowcall.repair.use import Use
 from rowcall.rows import Amendment, Disposition, Reason
 from rowcall.schema import Column
@@ -69,6 +71,12 @@ class Remedy:
     def amend(self, use: Use, rows: Sequence[Quarantined]) -> Iterator[Amendment]:
         """What becomes of these rows; nothing for those that it cannot heal."""
         raise NotImplementedError
+
+    def keep(self, entity: Entity, settings: Mapping[str, Any], rows: Sequence[Quarantined], creator: Creator) -> None:
+        """What a decision keeps of rows elsewhere."""
+
+    def extend(self, use: Use, home: Sequence[str]) -> None:
+        """What is to be made beside rows that came home."""
 
     def settled(self, given: Mapping[str, Any], *, whole: bool = True) -> dict[str, Any]:
         """These settings with the defaults of the others. Raises UsageError for one that the remedy does not have, or (`whole`)

@@ -8,15 +8,15 @@ target rows, so that a kill at any moment leaves all of it or nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rowcall.errors import UsageError
-from rowcall.explain.samples import mask, numbered
+from rowcall.explain.samples import SHOWN, mask, numbered
 from rowcall.ledger.book import NULLED_REFERENCE, EntityRecord, Ledger
-from rowcall.ledger.repairs import UNDECIDED, Fate, Quarantined, RepairBook
+from rowcall.ledger.repairs import Fate, Quarantined, RepairBook
 from rowcall.move.mend import KEYS, Mended, Mender
 from rowcall.move.worker import Worker
 from rowcall.plan.plan import Plan
@@ -34,7 +34,7 @@ from rowcall.repair.use import Use
 from rowcall.repair.ways import Ways
 from rowcall.rows import Amendment, Disposition, Reason
 
-SAMPLES = 5
+SAMPLES, AHEAD = 5, 12  # rows, and characters before a difference
 Homes = dict[str, list[str]]  # entity -> keys
 
 
@@ -66,16 +66,21 @@ class Repairer:
         self.plan, self.worker, self.remedies, self.ways = plan, worker, remedies, ways
         self.actor, self.source_read, self.on_progress, self.show_values = actor, source_read, on_progress, show_values
         self.session = worker.session
-        self.ledger, self.book = Ledger(self.session), RepairBook(self.session)
-        self.records: dict[str, EntityRecord] = {r.name: r for r in self.ledger.entities()}
-        self.mender = Mender(plan, worker, target, self.records)
+        self.book, self.records = self._books()
+        self.mender = self._mender(target)
+
+    def _books(self) -> tuple[RepairBook, dict[str, EntityRecord]]:
+        return RepairBook(self.session), {record.name: record for record in Ledger(self.session).entities()}
+
+    def _mender(self, target: Reader) -> Mender:
+        return Mender(self.plan, self.worker, target, self.records)
 
     # -- the face ---------------------------------------------------------------------------------------------------
 
     def apply(self, request: Request) -> Effect:
         """Does it. Raises UsageError where nothing can be repaired so."""
         try:
-            with self.session.transaction():
+            with self.transaction():
                 return self._do(request)
         except DriverError as error:
             raise stopped(error, "target", self.records[request.entity].target_table) from None
@@ -85,7 +90,7 @@ class Repairer:
         found: list[Effect] = []
         home = {entity: dict(keys) for entity, keys in self.mender.home.items()}
         try:
-            with suppress(_TakenBack), self.session.transaction():
+            with suppress(_TakenBack), self.transaction():
                 effect = self._do(request)
                 followed = {} if request.follow else self._follow_down(effect.repair or 0, _homes(effect.fates))
                 victims = Counter(entity for (entity, _), fate in followed.items() if fate.target_id)
@@ -97,14 +102,21 @@ class Repairer:
             self.mender.forget(home)
         return found[0]
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. A deferred check would fail at COMMIT, where no row can be named any more."""
+        with self.session.transaction():
+            self.session.execute("set constraints all immediate")
+            yield
+
     # -- the work ---------------------------------------------------------------------------------------------------
 
     def _do(self, request: Request) -> Effect:
         remedy = self._remedy(request)
         if remedy.disposition is not None:
-            return decide(self.ledger, request, remedy, self.actor)
+            return self._decide(request, remedy)
         settings = remedy.settled(request.settings)
-        record = record_of(self.ledger, request.entity)
+        record = record_of(self.records, request.entity)
         keys = choose(self.book, request, record)
         repair = self._begin(request, settings, record)
         work = _Work(repair, request, {}, [], self._creator(repair))
@@ -115,6 +127,20 @@ class Repairer:
         if request.follow:
             work.fates |= self._follow_down(repair, _homes(work.fates))
         return self._end(work, settings)
+
+    def _decide(self, request: Request, remedy: Remedy) -> Effect:
+        """A decision; what it keeps elsewhere is made of the rows."""
+        effect = decide(self.book, self.records, self.plan.mapping.fingerprint, request, remedy, self.actor)
+        creator = self._creator(effect.repair or 0)
+        record = self.records[request.entity]
+        for part in _parts(effect.keys):
+            remedy.keep(
+                self.plan.mapping.entity(record.name), effect.settings, self.book.quarantined(record.id, part), creator
+            )
+        if creator.created:
+            self.book.sums(effect.repair or 0, effect.chosen, effect.decided, effect.decided, creator.created)
+            self.book.add_xids(effect.repair or 0, creator.xids)
+        return replace(effect, created=creator.created, refused=dict(creator.refused))
 
     def _remedy(self, request: Request) -> Remedy:
         if request.remedy not in self.remedies:
@@ -140,11 +166,11 @@ class Repairer:
         home = Counter(entity for (entity, _), fate in work.fates.items() if fate.target_id)
         rows = sum(home.values())
         created = work.creator.created
-        self.book.do("sums", work.chosen, work.amended, rows, created, work.id)
+        self.book.sums(work.id, work.chosen, work.amended, rows, created)
         self.book.add_xids(work.id, work.creator.xids)
         return Effect(
             work.request, work.id, settings, work.chosen, work.amended, dict(home), {}, by_code(work.fates), 0,
-            work.changed, created, dict(work.creator.refused), tuple(work.samples), work.fates,
+            work.changed, created, dict(work.creator.refused), tuple(work.samples), fates=work.fates,
         )  # fmt: skip
 
     def _creator(self, repair: int) -> Creator:
@@ -162,11 +188,13 @@ class Repairer:
             meant = [row for row in self.book.quarantined(record.id, part) if use.means(row)]
             work.chosen += len(meant)
             rows = self._unchanged(work, record, meant)
+            use = replace(use, given=self._given(record, use.column, part))
             given = amendments(use, remedy, rows)
             self.book.amend(work.id, record.id, given)
             amended = list(dict.fromkeys(a.key for a in given))
             work.amended += len(amended)
             fates = self._mend(work.id, record, amended)
+            remedy.extend(use, [fate.key for fate in fates if fate.target_id])
             self._sample(work, use, rows, given, fates)
             waiting += self._take_in(work, record.name, fates)
             meter.add(len(part))
@@ -179,16 +207,15 @@ class Repairer:
         self, work: _Work, remedy: Remedy, settings: Mapping[str, Any], record: EntityRecord, keys: Sequence[str]
     ) -> Use:
         entity = self.plan.mapping.entity(record.name)
-        meant = meant_column(
-            self.plan, entity, remedy, work.request, settings, self._columns(record, work.request.code, keys)
-        )
+        columns = self.book.columns(record.id, keys, work.request.code)
+        meant = meant_column(self.plan, entity, remedy, work.request, settings, columns)
         return Use(
             self.plan, entity, Reason(work.request.code), meant, settings, self.worker.reader, self.ways, work.creator
         )
 
-    def _columns(self, record: EntityRecord, code: str, keys: Sequence[str]) -> list[str]:
-        """The target columns at which rows have this defect."""
-        return [c for (c,) in self.book.rows("columns", record.id, list(keys), code)]
+    def _given(self, record: EntityRecord, column: str, keys: Sequence[str]) -> dict[str, Amendment]:
+        """What earlier repairs put into a column of these rows."""
+        return {a.key: a for a in self.book.amendments(record.id, keys) if a.column == column}
 
     def _unchanged(self, work: _Work, record: EntityRecord, rows: Sequence[Quarantined]) -> list[Quarantined]:
         """These rows, without those that the source has no longer as they were."""
@@ -240,8 +267,7 @@ class Repairer:
         while frontier:
             above: Homes = {}
             for name, below in frontier.items():
-                found = self.book.rows("kept_by", self.records[name].id, below, list(UNDECIDED), _VICTIM)
-                for _, parent, key in found:
+                for parent, key in self.book.kept_by(self.records[name].id, below):
                     if key not in wanted.setdefault(parent, {}):
                         wanted[parent][key] = None
                         above.setdefault(parent, []).append(key)
@@ -272,9 +298,7 @@ class Repairer:
         while frontier:
             pairs = [(entity, key) for entity, keys in frontier.items() for key in keys]
             wanted: Homes = {}
-            for _, entity, key in self.book.rows(
-                "victims_of", list(UNDECIDED), [e for e, _ in pairs], [k for _, k in pairs]
-            ):
+            for entity, key in self.book.victims_of(pairs):
                 wanted.setdefault(entity, []).append(key)
             found = {row: fate for row, fate in self._again(repair, wanted).items() if fate.target_id}
             home |= found
@@ -288,15 +312,17 @@ class Repairer:
     ) -> None:
         known, became = {row.key: row for row in rows}, {f.key: f for f in fates}
         for a in given[: SAMPLES - len(work.samples)]:
-            fate = became.get(a.key)
-            after = a.value if not a.is_parent else _parent(a)
-            work.samples.append(
-                Sample(
-                    a.key if self._shown(use.entity.name) else mask(a.key), a.column, self._mask(use.seen(known[a.key])),
-                    after if a.is_parent and self._shown(a.parent_entity or use.entity.name) else self._mask(after),
-                    "home" if fate and fate.target_id else str(fate and fate.left_for),
-                )
-            )  # fmt: skip
+            work.samples.append(self._sampled(use, known[a.key], a, became.get(a.key)))
+
+    def _sampled(self, use: Use, row: Quarantined, a: Amendment, fate: Fate | None) -> Sample:
+        then = "home" if fate and fate.target_id else str(fate and fate.left_for)
+        key = a.key if self._shown(use.entity.name) else mask(a.key)
+        before, after = use.seen(row), _parent(a) if a.is_parent else a.value
+        if a.is_parent:
+            shown = after if self._shown(a.parent_entity or use.entity.name) else self._mask(after)
+            return Sample(key, a.column, self._mask(before), shown, then)
+        before, after = _where_they_part(before, after)
+        return Sample(key, a.column, self._mask(before), self._mask(after), then)
 
     def _shown(self, entity: str) -> bool:
         return self.show_values or numbered(self.plan, entity)
@@ -305,7 +331,13 @@ class Repairer:
         return text if text is None or self.show_values else mask(text)
 
 
-_VICTIM = Reason.PARENT_QUARANTINED.value
+def _where_they_part(before: str | None, after: str | None) -> tuple[str | None, str | None]:
+    """Two texts; long ones from shortly before their first difference."""
+    if before is None or after is None or max(len(before), len(after)) <= SHOWN:
+        return before, after
+    at = next((n for n, (x, y) in enumerate(zip(before, after, strict=False)) if x != y), min(len(before), len(after)))
+    start = at - AHEAD
+    return (before, after) if start <= 0 else ("…" + before[start:], "…" + after[start:])
 
 
 def _parent(a: Amendment) -> str | None:

@@ -36,7 +36,7 @@ class Retried:
 
 def retry(repairer: Repairer) -> Retried:
     """All undecided rows, parents first, in one transaction."""
-    with repairer.session.transaction():
+    with repairer.transaction():
         return _Retry(repairer)()
 
 
@@ -57,7 +57,6 @@ class _Retry:
 
     def _entity(self, record: EntityRecord, keys: list[str]) -> None:
         repair, name = self.book.next_id(), record.name
-        self.repairs.append(repair)
         mapping = self.repairer.plan.mapping.fingerprint
         self.book.add(
             repair, record.id, RETRY, RETRY, {}, "command", self.repairer.actor, "the source was read anew", mapping,
@@ -76,7 +75,11 @@ class _Retry:
             cyclic = self.repairer.mender.step(name).group.cyclic
             waiting = left if cyclic and self.counts["home"][name] > before else []
         home = self.counts["home"][name]
-        self.book.do("sums", chosen, home, home, 0, repair)
+        if home:
+            self.book.sums(repair, chosen, home, home, 0)
+            self.repairs.append(repair)
+        else:  # nothing that could be taken back
+            self.book.do("forget", repair)
         meter.end()
 
     def _part(self, repair: int, record: EntityRecord, keys: Sequence[str]) -> list[str]:

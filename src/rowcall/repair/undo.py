@@ -179,7 +179,7 @@ def _refuse_dependent(
         if number := _brought_by(session, [value for (value,) in rows if value]):
             hint = f"they came home by repair {number}: undo that first, `rowcall repair undo {number}`; nothing was undone"
         raise RepairRefused(
-            record.id, f"{len(rows)} rows of {table.qualified} refer to rows that would go ({key.name})", hint=hint
+            record.id, f"rows of {table.qualified} ({len(rows)}) refer to rows that would go ({key.name})", hint=hint
         )
 
 

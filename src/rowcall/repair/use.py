@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 from rowcall.repair.creation import Creator
 from rowcall.repair.ways import Ways
-from rowcall.rows import Reason
+from rowcall.rows import Amendment, Reason
 from rowcall.schema import Column
 from rowcall.sql import qualified
 
@@ -34,6 +34,7 @@ class Use:
     source: Reader
     ways: Ways
     creator: Creator
+    given: Mapping[str, Amendment] = field(default_factory=dict)  # key -> what an earlier repair put into this column
 
     @cached_property
     def target(self) -> Column:
@@ -78,7 +79,9 @@ class Use:
         return self.rejection(row) is not None or all(told["code"] != self.code.value for told in row.rejections)
 
     def seen(self, row: Quarantined) -> str | None:
-        """The text that the column was to be made of, as it was read."""
+        """The text that the column was to be made of: as it was read, or as an earlier repair amended it."""
+        if (earlier := self.given.get(row.key)) is not None and earlier.value is not None:
+            return earlier.value
         told = self.rejection(row)
         if told is not None and told["value"] is not None:
             return str(told["value"])
@@ -104,6 +107,11 @@ class Use:
         made for the same before: key -> uuid. `values`: target column -> what it is filled with, from the first row that it
         is made for. Keys are missing where the target does not take the row."""
         return self.creator.create(self.entity, self.column, self.parent, values, whom)
+
+    def another(self, number: int, parents: Mapping[str, tuple[str, str]], values: Mapping[str, Any]) -> int:
+        """Makes one more row of the entity itself, marked as synthetic, for each of these: key -> its parent (entity, key); how
+        many. `number` (from 2) tells rows of one source row apart, `values` fills columns that must differ."""
+        return self.creator.another(self.entity, self.column, number, parents, values)
 
     def candidates(self, keys: Sequence[str]) -> dict[str, Counter[tuple[str, str]]]:
         """Key -> each parent (entity, key) that a way of the reference leads to, with how many rows on the way name it."""

@@ -1,6 +1,6 @@
 from rowcall.report.html import html
 from rowcall.report.markdown import markdown
-from rowcall.report.repairs import effect_parts, offers_parts, repairs_table, replayed_lines, retried_line
+from rowcall.report.repairs import effect_parts, offers_parts, repairs_table, replayed_lines, retried_line, undone_line
 from rowcall.report.report import EntityLine, Report, build_report, entity_line, foreseen_line
 from rowcall.report.text import (
     cause_lines,
@@ -35,5 +35,6 @@ __all__ = [
     "retried_line",
     "status_table",
     "story_text",
+    "undone_line",
     "verification_table",
 ]

@@ -46,7 +46,6 @@ def html(report: Report, *, show_values: bool = False) -> str:
         analyses=analyses(report),
         pictures=_pictures(report),
         foreseen_lines=_foreseen(report),
-        repairs=report.as_json()["repairs"],
         version=__version__,
         **_assets(),
     )
@@ -93,7 +92,7 @@ def _pictures(report: Report) -> dict[str, Any]:
 
 def _foreseen(report: Report) -> list[tuple[str, int, int]]:
     """(entity, quarantined rows foreseen, quarantined rows) where the two differ."""
-    had = {line.name: line.counts.quarantined for line in report.entities}
+    had = {line.name: line.counts.quarantined + report.repaired.get(line.name, 0) for line in report.entities}
     lines: Sequence[Mapping[str, Any]] = report.forecast["entities"]
     pairs = ((line["name"], line["quarantined"], had.get(line["name"], 0)) for line in lines)
     return [pair for pair in pairs if pair[1] != pair[2]] if report.complete else []
@@ -117,8 +116,8 @@ def _environment() -> Environment:
 
 
 SENTENCES = (
-    "behind", "differences", "foreseen", "going_on", "headline", "how_to_ask", "next_steps", "priority", "proof_state",
-    "proof_story", "verified",
+    "behind", "decided", "differences", "foreseen", "going_on", "headline", "how_to_ask", "next_steps", "priority", "proof_state",
+    "proof_story", "purged", "repaired", "verified",
 )  # fmt: skip
 
 

@@ -23,8 +23,8 @@ MOST_GROUPS = 20
 def markdown(report: Report) -> str:
     """The whole document."""
     parts = (
-        _summary, _progress, _entities, _impact, _first, _causes, _flows, _ways, _drifts, _excluded, _nulled, _timing, _forecast,
-        _verification, _not_mapped, _next,
+        _summary, _deferred, _progress, _entities, _impact, _first, _causes, _flows, _ways, _drifts, _excluded, _nulled,
+        _repairs, _timing, _forecast, _verification, _not_mapped, _next,
     )  # fmt: skip
     return "\n".join(line for part in parts for line in part(report)) + "\n"
 
@@ -47,6 +47,24 @@ def _summary(report: Report) -> Iterator[str]:
         asked = sentences.proofs(report)
         yield f"- {asked}" if asked.held == asked.causes else f"- **{asked}**"
     yield ""
+
+
+def _deferred(report: Report) -> Iterator[str]:
+    """What has to wait stands before everything else."""
+    if report.deferred:
+        yield "## Deferred\n"
+        yield from (f"- {sentences.decided(decision)}" for decision in report.deferred)
+        yield ""
+
+
+def _repairs(report: Report) -> Iterator[str]:
+    if report.repairs:
+        yield "## Repairs and decisions\n"
+        yield from (f"- {sentences.repaired(record)}" for record in report.repairs)
+        yield from (f"- {sentences.purged(purge)}" for purge in report.purges)
+        yield ""
+        rows = [(d.entity, f"`{d.code}`", d.disposition, count(d.rows), d.by or "", d.reason) for d in report.decisions]
+        yield from _table(["entity", "cause", "decided", ">rows", "by", "why"], rows)
 
 
 def _progress(report: Report) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from itertools import groupby
 
 from rich.table import Table
@@ -12,8 +13,9 @@ from rowcall.ledger.repairs import RepairRecord
 from rowcall.repair.effect import Effect
 from rowcall.repair.offers import Offer
 from rowcall.repair.retry import Retried
+from rowcall.repair.undo import Undone
 from rowcall.report.text import plain_table
-from rowcall.report.words import count, moment
+from rowcall.report.words import are, count
 
 LONGEST = 60  # characters of a value
 
@@ -21,31 +23,51 @@ LONGEST = 60  # characters of a value
 def effect_parts(effect: Effect) -> Iterator[Table | str]:
     """A repair: which rows it chose, what becomes of them, some of them before and after."""
     request, done = effect.request, effect.repair is not None
-    yield f"{request.remedy} for {request.cause}: {count(effect.chosen, 'row')} wait for a decision"
+    waits = are(effect.chosen, "waits", "wait")
+    yield f"{request.remedy} for {request.cause}: {count(effect.chosen, 'row')} {waits} for a decision"
     if effect.samples:
         yield _samples(effect)
     if effect.decided:
-        yield f"{count(effect.decided, 'row')} {'are' if done else 'would be'} decided about"
+        yield f"{count(effect.decided, 'row')} {are(effect.decided) if done else 'would be'} decided about"
     else:
         yield f"{count(effect.rows, 'row')} {'came' if done else 'would come'} home{_split(effect)}"
     if effect.victims:
         behind = ", ".join(f"{count(rows)} of {entity}" for entity, rows in effect.victims.items())
         yield f"{count(sum(effect.victims.values()), 'victim')} could follow then: {behind}"
-    for code, rows in effect.left.items():
-        yield f"{count(rows, 'row')} {'stay' if done else 'would stay'}: {code}"
-    if effect.created:
-        yield f"{count(effect.created, 'row')} {'were' if done else 'would be'} created, marked as synthetic in the ledger"
-    for code, rows in effect.refused.items():
-        yield f"{count(rows, 'row')} could not be created: {code}"
-    if effect.unhealed:
-        yield f"{count(effect.unhealed, 'row')}: the remedy has nothing for them"
-    if effect.changed:
-        yield f"{count(effect.changed, 'row')} changed at the source since: `rowcall run --retry` reads them anew"
+    yield from _beside(effect, done)
     yield (
         f"repair {effect.repair}: `rowcall repair undo {effect.repair}` takes it back"
         if done
         else "nothing was changed"
     )
+
+
+def _beside(effect: Effect, done: bool) -> Iterator[str]:
+    """What did not come home, and what was made."""
+    for code, rows in effect.left.items():
+        yield f"{count(rows, 'row')} {are(rows, 'stays', 'stay') if done else 'would stay'}: {code}"
+    if effect.created:
+        made = are(effect.created, "was", "were") if done else "would be"
+        yield f"{count(effect.created, 'row')} {made} created, marked as synthetic in the ledger"
+    for code, rows in effect.refused.items():
+        yield f"{count(rows, 'row')} could not be created: {code}"
+    if effect.unhealed:
+        stay = are(effect.unhealed, "stays", "stay")
+        yield f"{count(effect.unhealed, 'row')} {stay} as before: the remedy found nothing to heal with"
+    if effect.changed:
+        yield f"{count(effect.changed, 'row')} changed at the source since: `rowcall run --retry` reads them anew"
+
+
+def undone_line(undone: Undone) -> str:
+    """A repair that was taken back."""
+    told = [
+        f"{count(rows, 'row')} of {entity} {are(rows)} in quarantine again"
+        for entity, rows in undone.rows.items()
+        if rows
+    ]
+    told += [f"{count(undone.decided, 'decision')} taken back"] if undone.decided else []
+    told += [f"{count(undone.created, 'created row')} removed"] if undone.created else []
+    return f"repair {undone.repair} is undone: {', '.join(told) or 'it had changed no row'}"
 
 
 def _split(effect: Effect) -> str:
@@ -71,7 +93,7 @@ def repairs_table(records: Sequence[RepairRecord]) -> Table:
         table.add_column(head)
     for r in records:
         numbers = (count(r.chosen), count(r.home), count(r.created))
-        when = moment(r.applied_at.isoformat())
+        when = f"{r.applied_at.astimezone(UTC):%Y-%m-%d %H:%M}"
         table.add_row(
             str(r.id), f"{r.entity}/{r.code}", r.remedy, r.state, *numbers, Text(r.actor), when, Text(r.reason)
         )

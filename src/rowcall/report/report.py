@@ -15,9 +15,10 @@ from rowcall.explain.analysis import Relations
 from rowcall.explain.causes import Cause
 from rowcall.explain.drift import Drift
 from rowcall.ledger.book import EntitySums, Ledger, SnapshotRecord
+from rowcall.ledger.repairs import Decision, Purge, RepairBook, RepairRecord
 from rowcall.ledger.status import read_status
 from rowcall.plan.plan import Plan
-from rowcall.rows import Counts
+from rowcall.rows import Counts, Disposition
 
 SCHEMA_VERSION = 1
 ATTRIBUTED = ("source_data", "relationship", "timing", "migration_logic", "target")
@@ -142,6 +143,15 @@ class Report:
     flows: tuple[Flow, ...] = ()
     progress: Progress | None = None
     drifts: tuple[Drift, ...] = ()
+    repairs: tuple[RepairRecord, ...] = ()  # those that were undone, too
+    decisions: tuple[Decision, ...] = ()  # deferred rows first
+    purges: tuple[Purge, ...] = ()
+    repaired: Mapping[str, int] = field(default_factory=dict)  # entity -> rows that repairs brought home
+
+    @property
+    def deferred(self) -> tuple[Decision, ...]:
+        """Rows that wait for a later decision."""
+        return tuple(d for d in self.decisions if d.disposition == Disposition.DEFERRED.value)
 
     @property
     def attributions(self) -> tuple[Share, ...]:
@@ -199,7 +209,9 @@ class Report:
             "causes": [cause.as_json() for cause in self.causes],
             "forecast": dict(self.forecast),
             "verification": self.verification,
-            "repairs": [],
+            "repairs": [repair.as_json() for repair in self.repairs],
+            "decisions": [decision.as_json() for decision in self.decisions],
+            "purges": [purge.as_json() for purge in self.purges],
             "excluded": [{"entity": e, "rule": rule, "rows": n} for e, rule, n in self.excluded],
             "nulled_references": [{"entity": e, "column": c, "code": code, "rows": n} for e, c, code, n in self.nulled],
             "snapshots": [
@@ -241,7 +253,7 @@ def build_report(
         snapshots[-1].lsn if snapshots else None,
         run.mapping_fingerprint,
     )
-    foreseen = (run.forecast or {}).get("entities", [])
+    foreseen, book = (run.forecast or {}).get("entities", []), RepairBook(ledger.session)
     return Report(
         line,
         tuple(map(entity_line, ledger.sums())),
@@ -256,6 +268,10 @@ def build_report(
         tuple(Flow(*flow) for flow in related.flows),
         None if run.state == "complete" else _progress(ledger),
         tuple(drifts),
+        tuple(book.repairs()),
+        tuple(book.decisions()),
+        tuple(book.purges()),
+        book.repaired(),
     )
 
 

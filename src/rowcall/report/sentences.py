@@ -9,6 +9,7 @@ from typing import Any
 
 from rowcall.explain.causes import Cause
 from rowcall.explain.proof import CHECKED, Proof
+from rowcall.ledger.repairs import Decision, Purge, RepairRecord
 from rowcall.report.report import Progress, Report
 from rowcall.report.words import count, duration, moment, percent, rate
 from rowcall.rows import Reason
@@ -131,6 +132,33 @@ def how_to_ask(proof: Proof) -> str:
     return f"Run it yourself: `rowcall psql source`, and paste the query. It only reads. In a psql of your own first: `{SESSION}`"
 
 
+def decided(decision: Decision) -> str:
+    """What was decided of some rows."""
+    why = f": {decision.reason}" if decision.reason else ""
+    when = f", {moment(decision.at.isoformat())}" if decision.at else ""
+    return (
+        f"{count(decision.rows, 'row')} of {decision.entity} (`{decision.code}`) {'is' if decision.rows == 1 else 'are'} "
+        f"**{decision.disposition}**{why} ({decision.by or 'unknown'}{when})"
+    )
+
+
+def repaired(record: RepairRecord) -> str:
+    """What a repair did, and whether it stands."""
+    done = f"{count(record.chosen, 'row')} chosen, {count(record.home)} came home or decided"
+    made = f", {count(record.created, 'row')} created" if record.created else ""
+    undone = f"; undone by {record.undone_by}" if record.undone_by else ""
+    why = f": {record.reason}" if record.reason else ""
+    by = f"{record.actor}, {moment(record.applied_at.isoformat())}"
+    return f"{record.id}. `{record.remedy}` for `{record.entity}/{record.code}`: {done}{made}{why} ({by}{undone})"
+
+
+def purged(purge: Purge) -> str:
+    why = f": {purge.reason}" if purge.reason else ""
+    return (
+        f"{count(purge.rows, 'payload')} purged from the quarantine{why} ({purge.by}, {moment(purge.at.isoformat())})"
+    )
+
+
 def verified(report: Report) -> str:
     """What the verification found, in a sentence or two."""
     found = report.verification
@@ -189,6 +217,10 @@ def next_steps(report: Report) -> list[str]:
         )
     if any(c.open and not c.is_root for c in report.causes):
         steps.append("Rows that are kept back by their parents need nothing of their own: heal the roots.")
+    if report.complete and report.open:
+        steps.append("`rowcall remedies` tries what fits each cause, and says how many rows it would bring home.")
+    if report.deferred:
+        steps.append("The deferred rows above still wait for their decision.")
     if report.complete and not report.verification:
         steps.append("`rowcall verify` checks the target against the source.")
     return steps or ["Nothing is left to do."]

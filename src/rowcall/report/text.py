@@ -41,6 +41,10 @@ def forecast_parts(document: ForecastDocument) -> Iterator[Table | str]:
         yield causes_table(document.causes, "Causes, root first")
     for (entity, rule), rows in document.excluded.items():
         yield f"{entity}: {count(rows, 'row')} excluded by {rule}"
+    for told in document.repairs:
+        home = count(sum(told["home"].values()), "row")
+        done = f"{count(told['decided'], 'row')} decided" if told["decided"] else f"{home} would come home"
+        yield f"repair of the project file, {told['remedy']} for {told['entity']}/{told['code']}: {done}"
     e = document.estimate
     yield (
         f"estimate of a run: {e['minutes']:.1f} minutes; in the target {e['target_bytes'] / 2**20:,.0f} MB of disk and as much "
@@ -121,7 +125,7 @@ def _state(cause: Cause) -> str:
 def home_lines(causes: Sequence[Cause]) -> Iterator[str]:
     """What to begin with: the causes that keep others back, by the rows that come home."""
     for cause in sorted(causes, key=lambda c: -c.freed):
-        if cause.is_root and cause.freed > cause.rows:
+        if cause.is_root and cause.open and cause.freed > cause.rows:
             these = "this row" if cause.rows == 1 else f"these {count(cause.rows)} rows"
             named = f", {count(cause.parents, 'parent')} named" if cause.parents else ""
             yield f"repair {these} of {cause.entity} ({cause.code}{named}): {count(cause.freed, 'row')} come home"
@@ -163,7 +167,18 @@ def story_text(story: Story) -> Text:
         text.append(f"\n{reference}\n", style="bold")
         text.append("".join(_hop_lines(list(hops))))
     text.append("".join(_fates(story)))
+    text.append("".join(_treatments(story)))
     return text
+
+
+def _treatments(story: Story) -> Iterator[str]:
+    """What repairs did with the row."""
+    for t in story.treatments:
+        became = "came home" if t.home else f"left for {t.left_for}" if t.left_for else "decided"
+        given = f"{t.column} became {plain(t.given) if t.given else 'NULL'}, " if t.column else ""
+        undone = ", undone" if t.state == "undone" else ""
+        why = f": {t.reason}" if t.reason else ""
+        yield f"repair {t.repair} ({t.remedy}, {t.actor}, {t.at:%Y-%m-%d %H:%M}{undone}): {given}{became}{why}\n"
 
 
 def plain(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from rowcall.repair import own_remedies
 from rowcall.rows import Reason
 
 MEANINGS: dict[Reason, str] = {
@@ -28,20 +29,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.REFUSED_BY_TARGET: "The target refused the row when it was written.",
     Reason.EXPRESSION_FAILED: "An SQL expression of the mapping fails on the row.",
 }
-REMEDIES = {
-    "link_parent": "link to an existing parent that an expression finds, such as a general one of the same owner",
-    "stub_parent": "create a marked default parent, one per row or one for all",
-    "pick_parent": "choose among the parents: the first, the latest, the majority, or one row per parent",
-    "follow_parent": "let the row come home after its root",
-    "set_null": "leave the column empty",
-    "set_value": "put a fixed value there",
-    "map_values": "map what was seen to what the target knows",
-    "repair_json": "mend the JSON, and keep the original text",
-    "clip_text": "shorten the text, and keep the original",
-    "strip_unstorable": "take out what Postgres cannot store",
-    "archive": "keep payload and rejections in an archive",
-    "accept": "accept the loss, with a reason",
-}
+REMEDIES = {name: remedy.does for name, remedy in own_remedies().items()}
 ATTRIBUTIONS = {
     "source_data": "the source's data",
     "relationship": "relationships between rows",
@@ -56,6 +44,11 @@ def count(rows: int, noun: str = "") -> str:
     if not noun:
         return f"{rows:,}"
     return f"{rows:,} {noun}" if rows == 1 else f"{rows:,} {noun}s"
+
+
+def are(rows: int, one: str = "is", many: str = "are") -> str:
+    """The verb behind a number of rows."""
+    return one if rows == 1 else many
 
 
 def percent(share: float | None) -> str:

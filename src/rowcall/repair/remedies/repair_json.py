@@ -19,11 +19,12 @@ import json_repair
 from rowcall.errors import UsageError
 from rowcall.ledger.repairs import Quarantined
 from rowcall.plan.json_fault import json_fault
+from rowcall.repair.remedies.strip_unstorable import strip
 from rowcall.repair.remedy import COLUMN, Remedy, Setting
 from rowcall.repair.use import Use
 from rowcall.rows import Amendment, Reason
 
-KINDS = ("python_style", "nan", "trailing_comma", "truncated")
+KINDS = ("python_style", "nan", "trailing_comma", "truncated", "surrogate")
 USUAL = ("python_style", "nan", "trailing_comma")
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _PYTHON_STRING = rf"'(?:[^'\\]|\\.)*'|{_STRING}"
@@ -37,14 +38,16 @@ class RepairJson(Remedy):
     codes = frozenset({Reason.MALFORMED_JSON})
     settings = (
         Setting(
-            "kinds", f"which faults are mended: {', '.join(KINDS)} (a list); a truncated text loses what was cut", USUAL
+            "kinds",
+            f"which faults are mended: {', '.join(KINDS)} (a list); what was cut off, and half a surrogate pair, is lost",
+            USUAL,
         ),
         COLUMN,
     )
 
     def amend(self, use: Use, rows: Sequence[Quarantined]) -> Iterator[Amendment]:
         told = use.settings["kinds"]
-        kinds = {kind.strip() for kind in (told.split(",") if isinstance(told, str) else told)}
+        kinds = {str(kind).strip() for kind in (told.split(",") if isinstance(told, str) else told)}
         if strange := sorted(kinds - set(KINDS)):
             raise UsageError(f"repair_json knows no fault {strange[0]!r}", hint=f"write some of {', '.join(KINDS)}")
         for row in rows:
@@ -63,6 +66,8 @@ def mend(text: str, kinds: set[str]) -> str | None:
         edited = _outside(_STRING, _NAN, "null", edited)
     if "trailing_comma" in kinds:
         edited = _outside(_STRING, r",(?=\s*[}\]])", "", edited)
+    if "surrogate" in kinds:
+        edited = strip(edited, zeros=False)
     if _is_json(edited):
         return edited
     found = _python(text, nan="nan" in kinds) if "python_style" in kinds else None

@@ -15,6 +15,7 @@ from rowcall.rows import Amendment, Reason
 
 # An escape of JSON as a whole, so that the `u0000` behind an escaped backslash is left alone; a whole pair is a character.
 _ESCAPE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.", re.DOTALL)
+_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _BAD = re.compile(r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
 
 
@@ -33,7 +34,9 @@ class StripUnstorable(Remedy):
                 yield Amendment(row.key, use.column, stripped)
 
 
-def strip(text: str, instead: str = "") -> str:
-    """The text without NULs and without JSON escapes that name no character which Postgres stores."""
-    clean = _ESCAPE.sub(lambda m: instead if _BAD.fullmatch(m[0]) else m[0], text)
-    return clean.replace("\0", instead)
+def strip(text: str, instead: str = "", *, zeros: bool = True) -> str:
+    """The text without JSON escapes that name no character which Postgres stores: halves of surrogate pairs, and (`zeros`) NULs,
+    also as characters."""
+    bad = _BAD if zeros else _HALF
+    clean = _ESCAPE.sub(lambda m: instead if bad.fullmatch(m[0]) else m[0], text)
+    return clean.replace("\0", instead) if zeros else clean
