@@ -40,6 +40,7 @@ class Case:
 
 A_CUSTOMER = {"region_id": str(uid("regions", "north")), "level": "basic"}
 A_SHOP = {"customer_id": {"to": "customers", "path": "customer_id"}, "name": "General"}
+A_NOTE = {"ticket_id": {"to": "tickets", "path": "ticket_id"}, "body": {"kept": "payload"}}
 LEVELS = {"map": {"GOLDEN": "gold", "PLATIN": "gold"}}
 
 CASES: dict[str, tuple[Case, ...]] = {
@@ -85,6 +86,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "map_values": (Case("customers/not_in_enum", LEVELS, {"customers": ("5", "6")}, {"7": "null_in_required"}),),
     "pick_parent": (
         Case("scans/ambiguous_reference", {"by": "majority"}, {"scans": ("702", "703")}, unhealed=("701",)),
+        Case("scans/ambiguous_reference", {"by": "each"}, {"scans": ("701", "702", "703")}, created=3),
     ),
     "repair_json": (
         Case(
@@ -96,8 +98,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("tickets/too_long", {}, {"tickets": ("116", "117")}, {"120": "malformed_json"}),
     ),
     "strip_unstorable": (Case("tickets/unstorable_text", {}, {"tickets": ("110", "125")}),),
-    "archive": (Case("customers/duplicate_key", decided=("8", "9")),),
-    "accept": (Case("parts/out_of_range", decided=("[100, 2]", "[100, 3]")),),
-    "defer": (Case("regions/too_long", decided=("far east", "far west")),),
+    "archive": (
+        Case("customers/duplicate_key", decided=("8", "9")),
+        Case("parts/out_of_range", {"to": "notes", "values": A_NOTE}, decided=("[100, 2]", "[100, 3]"), created=2),
+    ),
+    "accept": (Case("events/cyclic_path", decided=("602", "603")),),
+    "defer": (Case("events/unknown_type", decided=("604", "605")),),
     "spell_out": (Case("customers/not_in_enum", {"letter": "P"}, {"customers": ("6",)}, unhealed=("5", "7")),),
 }  # fmt: skip
