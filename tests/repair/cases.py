@@ -40,7 +40,6 @@ class Case:
 
 A_CUSTOMER = {"region_id": str(uid("regions", "north")), "level": "basic"}
 A_SHOP = {"customer_id": {"to": "customers", "path": "customer_id"}, "name": "General"}
-A_NOTE = {"ticket_id": {"to": "tickets", "path": "ticket_id"}, "body": {"kept": "payload"}}
 LEVELS = {"map": {"GOLDEN": "gold", "PLATIN": "gold"}}
 
 CASES: dict[str, tuple[Case, ...]] = {
@@ -100,7 +99,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "strip_unstorable": (Case("tickets/unstorable_text", {}, {"tickets": ("110", "125")}),),
     "archive": (
         Case("customers/duplicate_key", decided=("8", "9")),
-        Case("parts/out_of_range", {"to": "notes", "values": A_NOTE}, decided=("[100, 2]", "[100, 3]"), created=2),
+        Case(
+            "notes/rule_failed", {"to": "nodes", "values": {"name": {"kept": "payload"}}}, decided=("205", "206"), created=2
+        ),
     ),
     "accept": (Case("events/cyclic_path", decided=("602", "603")),),
     "defer": (Case("events/unknown_type", decided=("604", "605")),),

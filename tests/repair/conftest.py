@@ -44,11 +44,16 @@ class Opened:
     stack: ExitStack
     patch: pytest.MonkeyPatch
 
-    def __call__(self, more: str = "") -> Project:
-        """`more`: further top-level lines of the project file."""
+    def __call__(self, *, source: bool = False, more: str = "") -> Project:
+        """`source`: with a source of its own, that may be changed; `more`: further top-level lines of the project file."""
         folder = self.folder / f"shop_{next(NUMBERS)}"
         shutil.copytree(OWN, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        project = self.stack.enter_context(_copied(self.moved, folder, self.patch))
+        legacy = self.moved.source
+        if source:  # made anew: the one of all has sessions on it, and cannot be copied
+            legacy = _fresh(self.stack, make_conninfo(legacy, dbname="postgres"))
+            with connect(legacy, "target") as session:
+                session.execute(SOURCE)
+        project = self.stack.enter_context(_copied(self.moved, legacy, folder, self.patch))
         project.write(MAPPING, more)
         return project
 
@@ -96,19 +101,19 @@ def world(open_world: Opened) -> Project:
 
 
 @contextmanager
-def _copied(moved: Moved, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Project]:
-    """A project over the source and a copy of the target, which others may have where the repairs' own undo leaves it as it was."""
+def _copied(moved: Moved, source: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A project over a source and a copy of the target, which others may have where the repairs' own undo leaves it as it was."""
     target = moved.spare.pop() if moved.spare else _copy(moved.target)
     sound = False
     try:
-        with _project(folder, moved.source, target, patch) as project:
+        with _project(folder, source, target, patch) as project:
             yield project
             sound = _tidied(project, moved)
     finally:
         if sound:
             moved.spare.append(target)
         else:
-            _drop(make_conninfo(target, dbname="postgres"), str(conninfo_to_dict(target)["dbname"]))
+            _gone(target)
 
 
 def _tidied(project: Project, moved: Moved) -> bool:
@@ -145,3 +150,7 @@ def _copy(dsn: str) -> str:
     with connect(make_conninfo(dsn, dbname="postgres"), "target") as admin:
         admin.execute(f"create database {name} template {template}")
     return make_conninfo(dsn, dbname=name)
+
+
+def _gone(dsn: str) -> None:
+    _drop(make_conninfo(dsn, dbname="postgres"), str(conninfo_to_dict(dsn)["dbname"]))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import pytest
-from conftest import Project, uid
+from conftest import Project
 
-from repair.cases import A_NOTE
 from repair.world import apply, asked, refused
 
 ALL = (
@@ -33,31 +30,21 @@ def test_no_reason_is_needed_and_one_may_be_a_setting(world: Project) -> None:
     assert [reason for *_, reason in world.target.rows(ALL)] == ["", "as told"]
 
 
-def test_notes_are_written_where_people_will_look(world: Project) -> None:
-    effect = apply(world, "parts/out_of_range", "archive", to="notes", values={**A_NOTE, "ratio": 1})
+def test_notes_in_the_target(world: Project) -> None:
+    lost = {"name": {"kept": "rejections"}, "up_id": {"to": "nodes", "path": "id"}}
+    told = refused(world, "notes/rule_failed", "archive", to="nodes", values=lost)
+    assert "2 notes could not be written (dangling_reference), so that nothing was archived" in told
+    values = {"name": {"kept": "rejections"}}
+    effect = apply(world, "notes/rule_failed", "archive", to="nodes", values=values)
     assert (effect.decided, effect.created) == (2, 2)
-    made = world.target.rows(
-        "select n.ticket_id, n.ratio, n.body::jsonb ->> 'label' from notes n "
-        "join rowcall.synthetic_row s on s.target_id = n.id order by 3"
+    sql = "select n.name from nodes n join rowcall.synthetic_row y on y.target_id = n.id where y.for_entity = 'notes'"
+    assert all('"rule_failed"' in name for (name,) in world.target.rows(sql))
+    assert world.migration.healing.undo(effect.repair or 0).created == 2
+
+
+def test_settings_that_are_none(pristine: Project) -> None:
+    assert "there is no entity 'nests'" in refused(pristine, "notes/rule_failed", "archive", to="nests")
+    assert "nothing is kept under 'all'" in refused(
+        pristine, "notes/rule_failed", "archive", to="nodes", values={"name": {"kept": "all"}}
     )
-    assert made == [(uid("tickets", 100), 1, "Dotterel"), (uid("tickets", 100), 1, "Fieldfare")]
-    assert world.target.value("select count(*) from rowcall.archive") == 2
-    assert world.migration.verify().ok
-
-
-def test_where_a_note_cannot_be_written_nothing_is_archived(pristine: Project) -> None:
-    told = refused(pristine, "parts/out_of_range", "archive", to="notes", values={**A_NOTE, "body": "Forbidden"})
-    assert "2 notes could not be written (refused_by_target)" in told
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"column": "name"}, "has no setting 'column'"),
-        ({"to": "letters"}, "there is no entity 'letters'"),
-        ({"to": "notes"}, "ticket_id"),
-        ({"to": "notes", "values": {**A_NOTE, "body": {"kept": "everything"}}}, "nothing is kept under 'everything'"),
-    ],
-)
-def test_settings_that_are_none(pristine: Project, settings: dict[str, Any], told: str) -> None:
-    assert told in refused(pristine, "parts/out_of_range", "archive", **settings)
+    assert "has no setting 'column'" in refused(pristine, "regions/too_long", "archive", column="name")

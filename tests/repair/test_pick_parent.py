@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import Project, uid
 
-from repair.world import apply, preview, refused
+from repair.world import apply, preview, refused, row
 
 
 def picked(project: Project, **settings: str) -> dict[str, str | None]:
@@ -30,15 +30,15 @@ def test_by(pristine: Project, settings: dict[str, str], parents: dict[str, str]
     assert picked(pristine, **settings) == parents
 
 
-def test_one_row_for_each_parent(world: Project) -> None:
-    """The row itself has the first, and one more is made for every other; they go with the repair."""
-    effect = apply(world, "scans/ambiguous_reference", "pick_parent", by="each", values={"name": "a further one"})
+def test_each_parent_gets_a_row(world: Project) -> None:
+    effect = apply(world, "scans/ambiguous_reference", "pick_parent", by="each", values={"name": "a copy"})
     assert (effect.home, effect.created) == ({"scans": 3}, 3)
-    found = world.target.rows("select name, ticket_id from scans where name <> 'Pheasant' order by 1")
-    first, other = uid("tickets", 100), uid("tickets", 101)
-    assert found == [(name, first) for name in ("Pigeon", "Pipit", "Plover")] + [("a further one", other)] * 3
+    rows = world.target.rows(
+        "select y.for_key, s.ticket_id, s.name from scans s join rowcall.synthetic_row y on y.target_id = s.id order by 1"
+    )
+    assert rows == [(key, uid("tickets", 101), "a copy") for key in ("701", "702", "703")]
+    assert {row(world, "scans", key)["ticket_id"] for key in (701, 702, 703)} == {str(uid("tickets", 100))}
     assert world.migration.healing.undo(effect.repair or 0).created == 3
-    assert world.target.value("select count(*) from scans") == 1
 
 
 def test_settings_that_are_none(pristine: Project) -> None:

@@ -57,6 +57,33 @@ def test_a_run_applies_them_in_their_order(make_project: MakeProject) -> None:
     assert done(project) == [(remedy, "undone", "project") for remedy in DONE]
 
 
+def test_a_forecast_knows_what_they_will_do(make_project: MakeProject) -> None:
+    """Row for row what the run does; but what only the target can tell: nothing is open then, and the forecast says so."""
+    more = (
+        REPAIRS
+        + """
+  - cause: shops/dangling_reference
+    remedy: stub_parent
+    set:
+      values:
+        level: basic
+        region_id: {to: regions, path: "id -> ticket.shop_id, customer_id -> customer.id, region -> region.code"}
+  - {cause: nodes/dangling_reference, remedy: set_null, follow: true}
+  - {cause: scans/ambiguous_reference, remedy: pick_parent, set: {by: majority}}
+  - {cause: events/cyclic_path, remedy: archive}
+"""
+    )
+    project = with_more(make_project(SOURCE, TARGET), more)
+    forecast = project.check()
+    result = project.run()
+    told = [(r["entity"], r["code"], r["remedy"], r["home"], r["decided"], r["left"]) for r in forecast.repairs]
+    assert told == [
+        (e.request.entity, e.request.code, e.request.remedy, dict(e.home), e.decided, dict(e.left))
+        for e in result.repairs
+    ]
+    assert forecast.open < forecast.totals.quarantined
+
+
 def test_a_complete_run_takes_up_what_was_added(world: Project) -> None:
     with_more(world, REPAIRS.replace("- {cause: tickets", "# "))
     assert [e.request.remedy for e in world.run().repairs] == ["map_values", "accept"]

@@ -72,13 +72,15 @@ select %s, %s, x.* from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %
     x (source_key, target_column, kind, value, parent_entity, parent_key, parent_id);
 
 -- name: note_rows
--- What is done with rows, and what was decided of them before.
+-- What is done with rows, and what was decided of them before. A row that was left may come home behind victims that follow.
 insert into rowcall.repaired_row (repair, entity, source_key, before, target_id, version, left_for)
 select %s, q.entity, q.source_key,
        jsonb_build_object('disposition', q.disposition, 'decided_at', q.decided_at, 'decided_by', q.decided_by, 'reason', q.reason),
        x.target_id, x.version, x.left_for
 from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[]) x (source_key, target_id, version, left_for)
-join rowcall.quarantined_row q on q.entity = %s and q.source_key = x.source_key;
+join rowcall.quarantined_row q on q.entity = %s and q.source_key = x.source_key
+on conflict (entity, source_key, repair) do update
+set target_id = excluded.target_id, version = excluded.version, left_for = excluded.left_for;
 
 -- name: bring_home
 update rowcall.{lines} s set outcome = 'migrated', target_id = x.target_id, cause = null
@@ -121,6 +123,10 @@ update rowcall.repair set xids = (select array_agg(distinct x) from unnest(xids 
 -- name: entities_of
 select distinct e.id, e.name, e.target_table, e.id_column, e.step from rowcall.repaired_row r join rowcall.entity e on e.id = r.entity
 where r.repair = %s order by e.step desc, e.id desc;
+
+-- name: tables
+-- The target's tables of the run, with the columns that hold the ids of its rows.
+select target_table, array_agg(distinct id_column) from rowcall.entity group by target_table;
 
 -- name: later
 -- Repairs after this one that did something with the same rows.

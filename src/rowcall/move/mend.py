@@ -72,8 +72,8 @@ class Mended:
 
 
 class Mender:
-    """Over one worker, whose session is in a transaction. What came home so far is remembered, for the ledger as others see it
-    does not have it yet: `home` (entity -> key -> uuid)."""
+    """Over one worker, whose session is in a transaction. What came home in it is remembered, for the ledger as others see it does
+    not have it yet: `home` (entity -> key -> uuid)."""
 
     def __init__(self, plan: Plan, worker: Worker, target: Reader, records: Mapping[str, EntityRecord]) -> None:
         self.plan, self.worker, self.target, self.records = plan, worker, target, records
@@ -83,10 +83,9 @@ class Mender:
         self._judges: dict[tuple[str, frozenset[str]], Judge] = {}
         self._ready: tuple[Any, ...] | None = None
 
-    def forget(self, home: Mapping[str, Mapping[str, UUID]]) -> None:
-        """As it was when only these rows had come home: what came after was taken back."""
-        self.home = {entity: dict(keys) for entity, keys in home.items()}
-        self._ready = None
+    def forget(self) -> None:
+        """The transaction is over: the ledger has what came home in it, or it was taken back."""
+        self.home, self._ready = {}, None
 
     def mend(self, entity: str, keys: Sequence[str], amendments: Sequence[Amendment]) -> Mended:
         """Judges these rows of an entity anew, with the amendments that there are for them, and writes those that are sound."""
@@ -344,6 +343,7 @@ def _refused(work: Assignment, entity: str, key: str, refusal: Refusal) -> dict[
     unique = next((u for u in work.table.uniques if u.name == refusal.constraint), None)
     if refusal.sqlstate == "23505" and unique is not None:
         told |= {"code": Reason.DUPLICATE_KEY.value, "evidence": ", ".join(unique.columns)}
+        told |= dict.fromkeys(("detail", "parent_entity", "parent_key"))  # as the judge says it
     rejections = json.dumps([told], ensure_ascii=False)
     return told | {"key": key, "root_entity": entity, "root_key": key, "rejections": rejections}
 

@@ -84,11 +84,12 @@ class Repairer:
                 return self._do(request)
         except DriverError as error:
             raise stopped(error, "target", self.records[request.entity].target_table) from None
+        finally:
+            self.mender.forget()
 
     def preview(self, request: Request) -> Effect:
         """What apply would do, by doing it and taking it back; `victims` counts the rows that could follow then."""
         found: list[Effect] = []
-        home = {entity: dict(keys) for entity, keys in self.mender.home.items()}
         try:
             with suppress(_TakenBack), self.transaction():
                 effect = self._do(request)
@@ -99,7 +100,7 @@ class Repairer:
         except DriverError as error:
             raise stopped(error, "target", self.records[request.entity].target_table) from None
         finally:
-            self.mender.forget(home)
+            self.mender.forget()
         return found[0]
 
     @contextmanager

@@ -36,8 +36,11 @@ class Retried:
 
 def retry(repairer: Repairer) -> Retried:
     """All undecided rows, parents first, in one transaction."""
-    with repairer.transaction():
-        return _Retry(repairer)()
+    try:
+        with repairer.transaction():
+            return _Retry(repairer)()
+    finally:
+        repairer.mender.forget()
 
 
 class _Retry:
@@ -52,7 +55,7 @@ class _Retry:
             keys = [key for (key,) in self.book.rows("undecided", record.id)]
             if keys:
                 self._entity(record, keys)
-        told = {name: dict(counter) for name, counter in self.counts.items()}
+        told = {name: {e: rows for e, rows in found.items() if rows} for name, found in self.counts.items()}
         return Retried(**told, repairs=tuple(self.repairs))
 
     def _entity(self, record: EntityRecord, keys: list[str]) -> None:

@@ -7,13 +7,14 @@ rows that would go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from rowcall.errors import RepairRefused, UsageError
 from rowcall.ledger.repairs import RepairBook, RepairRecord
+from rowcall.plan.keys import bare
 from rowcall.postgres.connect import Session
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.schema import ForeignKey, Schema, Table
@@ -38,9 +39,11 @@ class Undone:
 
 @dataclass(frozen=True)
 class _Part:
-    """The rows of one target table that a repair wrote. `ids` is SQL of a set: (id, key, version)."""
+    """The rows of one target table that a repair wrote. `ids` is SQL of a set: (id, key, version). `told`: what they are, before
+    their keys."""
 
     entity: str
+    told: str
     number: int  # of the entity in the ledger; 0: synthetic rows
     table: str
     id_column: str
@@ -62,10 +65,11 @@ def undo_repair(
             if not purged:
                 _refuse_purged(record)
             _refuse_built_on(book, record)
+            run = {table: set(columns) for table, columns in book.rows("tables")}
             for part in parts:
                 _refuse_changed(session, record, part)
             for part in parts:
-                _refuse_dependents(session, schema, record, part, parts)
+                _refuse_dependents(session, schema, record, part, parts, run)
             return _take_back(book, record, parts, actor, reason)
     except DriverError as error:
         raise stopped(error, "target", f"the rows of repair {repair}") from None
@@ -91,12 +95,20 @@ def _standing(book: RepairBook, repair: int) -> RepairRecord:
 def _parts(book: RepairBook, record: RepairRecord) -> list[_Part]:
     """Children first."""
     found = [
-        _Part(name, number, table, id_column, step, _HOME.format(repair=record.id, entity=number))
+        _Part(name, name, number, table, id_column, step, _HOME.format(repair=record.id, entity=number))
         for number, name, table, id_column, step in book.rows("entities_of", record.id)
     ]
     synthetic = {(entity, table, id_column) for entity, table, id_column, *_ in book.rows("synthetic", record.id)}
     return found + [
-        _Part(entity, 0, table, column, 0, _SYNTHETIC.format(repair=record.id, table=literal(table)))
+        _Part(
+            entity,
+            f"{entity} made for {record.entity}",
+            0,
+            table,
+            column,
+            0,
+            _SYNTHETIC.format(repair=record.id, table=literal(table)),
+        )
         for entity, table, column in sorted(synthetic)
     ]
 
@@ -145,19 +157,34 @@ def _refuse_changed(session: Session, record: RepairRecord, part: _Part) -> None
         what = f"{len(rows)} rows of {part.table}" if len(rows) > 1 else f"a row of {part.table}"
         how = "removed" if gone == len(rows) else "changed or removed" if gone else "changed"
         raise RepairRefused(
-            record.id, f"somebody {how} {what} since: {part.entity} {_listed([key for key, _ in rows])}",
+            record.id, f"somebody {how} {what} since: {part.told} {_listed([key for key, _ in rows])}",
             hint="nothing was undone; save or take back that change, then try again",
         )  # fmt: skip
 
 
 def _refuse_dependents(
-    session: Session, schema: Schema, record: RepairRecord, part: _Part, parts: Sequence[_Part]
+    session: Session,
+    schema: Schema,
+    record: RepairRecord,
+    part: _Part,
+    parts: Sequence[_Part],
+    run: Mapping[str, set[str]],
 ) -> None:
     """No row of others may refer to the rows that go: neither of the run, nor of somebody else."""
     for table in schema.tables.values():
-        for key in table.foreign_keys:
-            if key.table == part.table:
-                _refuse_dependent(session, record, part, parts, table, key)
+        for key in _references(table, part, run.get(table.qualified)):
+            _refuse_dependent(session, record, part, parts, table, key)
+
+
+def _references(table: Table, part: _Part, id_columns: set[str] | None) -> list[ForeignKey]:
+    """The foreign keys to a part's table, and in the tables of the run (`id_columns`: its ids there) every other uuid, for a
+    reference of the mapping need not have one."""
+    found = [key for key in table.foreign_keys if key.table == part.table]
+    if id_columns is None:
+        return found
+    known = {key.columns for key in found} | {(name,) for name in id_columns}
+    uuids = [c.name for c in table.columns if bare(c.type).name == "uuid" and (c.name,) not in known]
+    return found + [ForeignKey(name, (name,), part.table, (part.id_column,)) for name in uuids]
 
 
 def _refuse_dependent(
@@ -171,15 +198,17 @@ def _refuse_dependent(
     ours = next((p.id_column for p in parts if p.table == table.qualified), None) or _key_column(table)
     known = f"d.{ident(ours)}::text" if ours else "null::text"
     rows = session.rows(
-        f"select {known} from {part.ids} r join {qualified(part.table)} t on t.{ident(part.id_column)} = r.id "
-        f"join {qualified(table.qualified)} d on {joined} where true{own}"
+        f"select r.key, {known} from {part.ids} r join {qualified(part.table)} t on t.{ident(part.id_column)} = r.id "
+        f"join {qualified(table.qualified)} d on {joined} where true{own} order by length(r.key), r.key"
     )
     if rows:
         hint = "remove or re-point those rows first; nothing was undone"
-        if number := _brought_by(session, [value for (value,) in rows if value]):
+        if number := _brought_by(session, [value for _, value in rows if value]):
             hint = f"they came home by repair {number}: undo that first, `rowcall repair undo {number}`; nothing was undone"
+        keys = list(dict.fromkeys(key for key, _ in rows))
+        what = f"{len(rows)} rows of {table.qualified} refer" if len(rows) > 1 else f"a row of {table.qualified} refers"
         raise RepairRefused(
-            record.id, f"rows of {table.qualified} ({len(rows)}) refer to rows that would go ({key.name})", hint=hint
+            record.id, f"{what} to rows that would go ({key.name}): {part.told} {_listed(keys)}", hint=hint
         )
 
 
