@@ -7,12 +7,14 @@ rows that would go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from rowcall.errors import RepairRefused, UsageError
+from rowcall.explain.samples import mask
 from rowcall.ledger.repairs import RepairBook, RepairRecord
 from rowcall.plan.keys import bare
 from rowcall.postgres.connect import Session
@@ -139,7 +141,7 @@ def _refuse_built_on(book: RepairBook, record: RepairRecord) -> None:
     uses = book.rows("uses", record.id)
     if later or uses:
         number = max(row[0] for row in [*later, *uses])
-        told = f"; {later[0][1]} {later[0][2]} is one of its rows" if later else ""
+        told = f"; {later[0][1]} {_shown(later[0][2])} is one of its rows" if later else ""
         raise RepairRefused(
             record.id, f"repair {number} builds on it{told}",
             hint=f"undo that first: `rowcall repair undo {number}`; nothing was changed",
@@ -226,8 +228,13 @@ def _brought_by(session: Session, ids: Sequence[str]) -> int | None:
     )
 
 
+def _shown(key: str) -> str:
+    """A key of numbers; of one that is a text, which may be a person's name, only its shape."""
+    return key if re.fullmatch(r"[-\d, \[\]]+", key) else mask(key)
+
+
 def _listed(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+    return ", ".join(map(_shown, keys[:NAMED])) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
 
 
 # -- taking back --------------------------------------------------------------------------------------------------------
