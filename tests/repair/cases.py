@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             "notes/rule_failed", {"to": "nodes", "values": {"name": {"kept": "payload"}}}, decided=("205", "206"), created=2
         ),
     ),
-    "accept": (Case("parts/out_of_range", decided=("[100, 2]", "[100, 3]")),),
-    "defer": (Case("regions/too_long", decided=("far east", "far west")),),
+    "accept": (Case("events/cyclic_path", decided=("602", "603")),),
+    "defer": (Case("events/unknown_type", decided=("604", "605")),),
     "spell_out": (Case("customers/not_in_enum", {"letter": "P"}, {"customers": ("6",)}, unhealed=("5", "7")),),
 }  # fmt: skip

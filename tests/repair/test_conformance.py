@@ -64,7 +64,7 @@ class Trial:
     @property
     def waiting(self) -> bool:
         """Whether rows of the cause wait when it is done: then it may be done again."""
-        return bool(self.case.left or self.case.unhealed or self.remedy == "defer")
+        return bool(self.case.left or self.case.unhealed)
 
     def _keep(self, when: str) -> None:
         self.states[when] = state(self.project)

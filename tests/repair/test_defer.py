@@ -20,6 +20,7 @@ def test_a_deferred_row_is_taken_up_by_a_repair(world: Project) -> None:
 
 def test_it_may_be_decided_at_last(world: Project) -> None:
     apply(world, "parts/out_of_range", "defer", reason="asks the warehouse")
+    assert "waits for a decision" in refused(world, "parts/out_of_range", "defer", reason="asks again")
     apply(world, "parts/out_of_range", "accept", reason="nobody knows")
     assert set(dispositions(world, "parts").values()) == {"open", "accepted"}
     assert "waits for a decision" in refused(world, "parts/out_of_range", "defer", reason="again")

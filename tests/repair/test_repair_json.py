@@ -7,7 +7,7 @@ import json
 import pytest
 from conftest import MakeProject, Project
 
-from repair.world import apply, fates, preview, refused, row
+from repair.world import apply, fates, preview, put, refused, row
 from rowcall.repair.remedies.repair_json import KINDS, USUAL, mend
 
 SOUND: list[tuple[str, str]] = [
@@ -133,6 +133,19 @@ def test_a_fault_is_mended_only_where_its_kind_is_asked_for(text: str, kind: str
     assert mend(text, set(KINDS) - {kind}) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        (r'{"a": "x\ud83e"}', '{"a": "x"}'),
+        (r'{"a": "\ud83e\udd86\udd86"}', r'{"a": "\ud83e\udd86"}'),
+        (r'{"a": "\\ud83e \udd86"}', r'{"a": "\\ud83e "}'),  # an escaped backslash names no half
+    ],
+)
+def test_half_a_surrogate_pair_goes_where_it_is_asked_for(text: str, mended: str) -> None:
+    assert mend(text, set(USUAL)) is None
+    assert mend(text, {"surrogate"}) == mended
+
+
 def test_a_fault_within_a_fault_is_left_where_it_is_not_asked_for() -> None:
     assert mend("{'a': nan}", {"python_style"}) is None
     assert mend('{"a": NaN, "b": [1,]}', {"nan"}) is None
@@ -143,6 +156,9 @@ def test_kinds_are_a_list_or_words(pristine: Project) -> None:
     assert fates(one, "tickets") == {"107": "home"}
     both = preview(pristine, "tickets/malformed_json", "repair_json", kinds="nan, trailing_comma")
     assert fates(both, "tickets") == {"107": "home", "108": "home"}
+    halves = preview(pristine, "tickets/malformed_json", "repair_json", kinds="surrogate")
+    assert fates(halves, "tickets") == {"111": "home"}
+    assert put(halves) == {"111": '{"bird": "Tern"}'}
     assert "knows no fault 'comments'" in refused(pristine, "tickets/malformed_json", "repair_json", kinds="comments")
 
 

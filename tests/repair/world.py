@@ -63,7 +63,7 @@ insert into note values (200, 100, 'Crane', '2024-01-01', 1), (201, 102, 'Dove',
 insert into note values (205, 100, 'Nightjar', '2024-01-01', 1, false), (206, 100, 'Oriole', '2024-01-01', 1, false);  -- rule_failed
 
 create table file (id int primary key, note_id int, name text, owner_id int);
-insert into file values (300, 200, 'Parrot', 77), (301, 201, 'Quetzal', 1), (302, 202, 'Raven', 78), (303, 202, 'Rook', null);  -- victims of a note
+insert into file values (300, 200, 'Parrot', 77), (301, 201, 'Quetzal', 78), (302, 202, 'Raven', 79), (303, 202, 'Rook', null);  -- victims of a note
 
 create table node (id int primary key, up_id int, name text);
 insert into node values (400, null, 'Siskin'), (401, 400, 'Snipe'),

@@ -119,6 +119,9 @@ class Rehearser(Mender):
         for parent in parents:
             self.overlay(self.plan.judge(parent))
 
+    def forget(self) -> None:
+        """What came home stays so for the repairs that follow: there is no ledger that would have it."""
+
     def clear_duplicates(self, judge: Judge) -> None:
         """They stand as the forecast found them, but for rows whose unique values were amended (see `mend`)."""
 

@@ -7,6 +7,7 @@ rows that would go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from rowcall.errors import RepairRefused, UsageError
+from rowcall.explain.samples import mask
 from rowcall.ledger.repairs import RepairBook, RepairRecord
 from rowcall.move.savepoints import ours
 from rowcall.plan.keys import bare
@@ -141,7 +143,7 @@ def _refuse_built_on(book: RepairBook, record: RepairRecord) -> None:
     uses = book.rows("uses", record.id)
     if later or uses:
         number = max(row[0] for row in [*later, *uses])
-        told = f"; {later[0][1]} {later[0][2]} is one of its rows" if later else ""
+        told = f"; {later[0][1]} {_shown(later[0][2])} is one of its rows" if later else ""
         raise RepairRefused(
             record.id, f"repair {number} builds on it{told}",
             hint=f"undo that first: `rowcall repair undo {number}`; nothing was changed",
@@ -150,16 +152,16 @@ def _refuse_built_on(book: RepairBook, record: RepairRecord) -> None:
 
 def _refuse_changed(session: Session, record: RepairRecord, part: _Part) -> None:
     rows = session.rows(
-        f"select r.key, t.{ident(part.id_column)} is null from {part.ids} r left join {qualified(part.table)} t "
+        f"select r.key, t.{ident(part.id_column)} is null, r.id from {part.ids} r left join {qualified(part.table)} t "
         f"on t.{ident(part.id_column)} = r.id where t.xmin is null or (t.xmin::text::bigint <> r.version "
         "and t.xmin::text::bigint not in (select xid from rowcall.own_xids)) order by length(r.key), r.key"
     )
     if rows:
-        gone = sum(lost for _, lost in rows)
+        gone = sum(lost for _, lost, _ in rows)
         what = f"{len(rows)} rows of {part.table}" if len(rows) > 1 else f"a row of {part.table}"
         how = "removed" if gone == len(rows) else "changed or removed" if gone else "changed"
         raise RepairRefused(
-            record.id, f"somebody {how} {what} since: {part.told} {_listed([key for key, _ in rows])}",
+            record.id, f"somebody {how} {what} since: {part.told} {_listed([_named(key, uid) for key, _, uid in rows])}",
             hint="nothing was undone; save or take back that change, then try again",
         )  # fmt: skip
 
@@ -210,7 +212,9 @@ def _refuse_dependent(
         keys = list(dict.fromkeys(key for key, _ in rows))
         what = f"{len(rows)} rows of {table.qualified} refer" if len(rows) > 1 else f"a row of {table.qualified} refers"
         raise RepairRefused(
-            record.id, f"{what} to rows that would go ({key.name}): {part.told} {_listed(keys)}", hint=hint
+            record.id,
+            f"{what} to rows that would go ({key.name}): {part.told} {_listed([*map(_shown, keys)])}",
+            hint=hint,
         )
 
 
@@ -226,6 +230,16 @@ def _brought_by(session: Session, ids: Sequence[str]) -> int | None:
         "where r.target_id::text = any (%s)",
         [list(ids)],
     )
+
+
+def _shown(key: str) -> str:
+    """A key of numbers; of one that is a text, which may be a person's name, only its shape."""
+    return key if re.fullmatch(r"[-\d, \[\]]+", key) else mask(key)
+
+
+def _named(key: str, uid: UUID) -> str:
+    """A row by its key, or where that is a text by its uuid in the target."""
+    return key if _shown(key) == key else f"{_shown(key)} ({uid})"
 
 
 def _listed(keys: Sequence[str]) -> str:
@@ -300,7 +314,7 @@ def _refuse_kept(session: Session, record: RepairRecord, part: _Part) -> None:
     )
     if rows:
         raise RepairRefused(
-            record.id, f"a trigger or rule of {part.table} keeps rows from going: {part.told} {_listed([key for key, in rows])}",
+            record.id, f"a trigger or rule of {part.table} keeps rows from going: {part.told} {_listed([_shown(key) for key, in rows])}",
             hint="nothing was undone; see the table's triggers",
         )  # fmt: skip
 
