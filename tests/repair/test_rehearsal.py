@@ -44,3 +44,20 @@ def test_a_run_repairs_what_was_foreseen(make_project: MakeProject) -> None:
     assert forecast.open == result.open
     assert result.forecast_matched
     assert project.migration.verify().ok
+
+
+def test_a_repair_that_fails_is_foreseen_to_do_nothing(make_project: MakeProject) -> None:
+    """It fails half way, when its rows are decided about already; the next one finds them as they were."""
+    project = make_project(FORESEEABLE, TARGET)
+    lost = {"to": "notes", "values": {"ticket_id": {"to": "tickets", "path": "qty"}}}
+    asked = [
+        {"cause": "parts/out_of_range", "remedy": "archive", "set": lost},
+        {"cause": "parts/out_of_range", "remedy": "set_value", "set": {"value": 7}},
+    ]
+    project.write(MAPPING, "repairs:\n" + "\n".join(f"  - {json.dumps(one)}" for one in asked))
+    forecast, result = project.check(), project.run()
+    assert [(told["remedy"], told["chosen"]) for told in forecast.repairs] == [("archive", 0), ("set_value", 2)]
+    assert [effect.request.remedy for effect in result.repairs] == ["set_value"]
+    assert "2 notes could not be written (dangling_reference)" in project.notes[-1]
+    assert forecast.open == result.open
+    assert result.forecast_matched

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -52,6 +53,18 @@ class Rehearsal(Repairer):
 
     def _mender(self, target: Reader) -> Mender:
         return Rehearser(self.plan, self.worker, target, self.records)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What a repair did that failed half way is taken back, as in a run."""
+        kept, home = self.rows.kept(), {entity: dict(keys) for entity, keys in self.mender.home.items()}
+        try:
+            with super().transaction():
+                yield
+        except UsageError:
+            self.rows.take_back(kept)
+            self.mender.home = home
+            raise
 
     def settle(self, repair: int, record: EntityRecord, mended: Mended) -> None:
         keys = [fate.key for fate in mended.home]
@@ -159,6 +172,18 @@ class RehearsalBook:
         for told in rejections:
             if told.get("parent_key") is not None:
                 self.victims.setdefault((told["parent_entity"], told["parent_key"]), []).append((entity, key))
+
+    def kept(self) -> tuple[Any, ...]:
+        """What repairs noted so far, for `take_back`."""
+        return (
+            dict(self.disposed),
+            dict(self.left),
+            {row: dict(given) for row, given in self.given.items()},
+            dict(self.made),
+        )
+
+    def take_back(self, kept: tuple[Any, ...]) -> None:
+        self.disposed, self.left, self.given, self.made = kept
 
     def _undecided(self, row: Row) -> bool:
         return self._is(UNDECIDED, row)
