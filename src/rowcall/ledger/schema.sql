@@ -178,7 +178,7 @@ create table rowcall.synthetic_row (
     target_id    uuid not null,
     for_entity   text not null,
     for_key      text collate "C" not null,
-    for_whom     text not null,      -- what it was made once for: a row, a parent that is not there, an owner
+    for_whom     text not null,      -- what it was made once for (a row, a missing parent, an owner), as a hash
     version      bigint,             -- null: it is gone again, as its repair was undone
     primary key (target_table, target_id, repair)
 );

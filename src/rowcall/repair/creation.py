@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,11 @@ from rowcall.rows import Amendment
 from rowcall.survey import literals_of, types_of
 
 
+def _named(child: Entity, column: str, whom: str) -> str:
+    """For whom a row is made, as the ledger keeps it for ever: an owner may be a person, so by a hash."""
+    return f"{child.name}.{column} {sha256(whom.encode()).hexdigest()[:32]}"
+
+
 class Creator:
     """Of one repair. `created` counts its rows, `refused` those that could not be written, by code."""
 
@@ -36,7 +42,7 @@ class Creator:
     ) -> dict[str, UUID]:
         """key -> uuid of the row that was made for it; see Use.create."""
         home = self.plan.mapping.entity(parent)
-        named = {key: f"{child.name}.{column} {text}" for key, text in whom.items()}
+        named = {key: _named(child, column, text) for key, text in whom.items()}
         ids = self.book.made_before(home.target, sorted(set(named.values())))
         first: dict[str, str] = {}
         for key, text in named.items():
@@ -58,7 +64,7 @@ class Creator:
             child, "note", home, {c: {"sql": "''::text"} if c in told else v for c, v in values.items()}
         )
         amendments = [Amendment(key, c, names[name]) for key, names in kept.items() for c, name in told.items()]
-        first = {f"{child.name} archived {key}": key for key in kept}
+        first = {_named(child, "archive", key): key for key in kept}
         return len(self._make(derived, child, to, first, amendments))
 
     def another(
@@ -73,7 +79,7 @@ class Creator:
             where=(), cutoff=None,
         )  # fmt: skip
         amendments = [Amendment(k, column, None, True, *parent) for k, parent in parents.items()]
-        first = {f"{child.name}.{column} {number} {key}": key for key in parents}
+        first = {_named(child, column, f"{number} {key}"): key for key in parents}
         return len(self._make(derived, child, child.name, first, amendments))
 
     def _derived(self, child: Entity, column: str, home: Entity, values: Mapping[str, Any]) -> Entity:

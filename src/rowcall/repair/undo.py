@@ -314,7 +314,8 @@ def _refuse_kept(session: Session, record: RepairRecord, part: _Part) -> None:
     )
     if rows:
         raise RepairRefused(
-            record.id, f"a trigger or rule of {part.table} keeps rows from going: {part.told} {_listed([_shown(key) for key, in rows])}",
+            record.id,
+            f"a trigger or rule of {part.table} keeps rows from going: {part.told} {_listed([_shown(k) for (k,) in rows])}",
             hint="nothing was undone; see the table's triggers",
         )  # fmt: skip
 
