@@ -43,6 +43,10 @@ class UsageError(RowcallError):
     exit_code = 2
 
 
+class NothingWaits(UsageError):
+    """No row of a cause waits for a decision."""
+
+
 @dataclass(frozen=True, order=True)
 class Fault:
     """One mistake in a project file: `file:line:column: what, and what to write instead`. Lines and columns count from 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,11 +95,13 @@ def matched(forecast: dict[str, Any] | None, counts: Mapping[str, Counts], own_d
 
 
 def repairs_matched(forecast: dict[str, Any], repairs: Iterable[RepairRecord]) -> bool:
-    """Whether the project file's repairs did what was foreseen of them; those that found no row are no part of it."""
-    told = [
-        (r["entity"], r["code"], r["remedy"], sum(r["home"].values()) + r["decided"])
-        for r in forecast.get("repairs", ())
-        if r["chosen"]
-    ]
-    done = [(r.entity, r.code, r.remedy, r.home) for r in repairs if r.origin == "project"]
-    return not done or told == done
+    """Whether the project file's repairs did what was foreseen of them; those that it did
+    not know, or that found no row, are no part of it."""
+    told, done = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
+    for r in forecast.get("repairs", ()):
+        if r["chosen"]:
+            told[r["entity"], r["code"], r["remedy"]] += sum(r["home"].values()) + r["decided"]
+    for record in repairs:
+        if record.origin == "project":
+            done[record.entity, record.code, record.remedy] += record.home
+    return all(told[repair] == home for repair, home in done.items() if repair in told)

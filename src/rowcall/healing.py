@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rowcall.desk import Desk, open_desk, target_only
-from rowcall.errors import UsageError
+from rowcall.errors import NothingWaits, UsageError
 from rowcall.ledger import Ledger, need_complete, need_ledger
 from rowcall.ledger.records import entity_records
 from rowcall.ledger.repairs import RepairBook, RepairRecord
@@ -38,6 +38,7 @@ from rowcall.repair import (
     Undone,
     Ways,
     decide,
+    failed,
     find_remedies,
     fitting,
     named,
@@ -51,6 +52,7 @@ from rowcall.repair import (
 from rowcall.rows import Reason
 
 Notify = Callable[[str], None]
+LATER = "the run is complete, this repair and those behind it were not applied: mend it, and `rowcall run` goes on with them"
 AS_IT_WAS = "nothing was changed: a repair is one transaction"
 
 
@@ -122,11 +124,13 @@ class Healing:
     def replay(self, desk: Desk, stop: Stop, on_progress: OnProgress = silent) -> tuple[Effect, ...]:
         """Applies the project file's repairs that were not applied yet, in their order. Of an undone one nothing is done again."""
         book, remedies = RepairBook(desk.target), find_remedies(self.folder)
+        purged = {(r.entity, r.code, r.remedy) for r in book.repairs() if r.origin == "project" and r.purged_at}
         known = {told(r.entity, r.code, r.remedy, r.settings) for r in book.repairs() if r.origin == "project"}
         todo = [
             r
             for r in self.planned(desk.mapping)
-            if told(r.entity, r.code, r.remedy, remedies[r.remedy].settled(r.settings)) not in known
+            if (r.entity, r.code, r.remedy) not in purged  # their settings are gone
+            and told(r.entity, r.code, r.remedy, remedies[r.remedy].settled(r.settings)) not in known
         ]
         if not todo:
             return ()
@@ -134,8 +138,10 @@ class Healing:
         for request in todo:
             try:
                 done.append(attended(partial(repairer.apply, request), [repairer.worker], lasting=True))
-            except UsageError as error:
+            except NothingWaits as error:
                 self.notify(f"repair of the project file, {request.remedy} for {request.cause}: {error.message}")
+            except UsageError as error:
+                raise failed(request, error, LATER) from None
         return tuple(done)
 
     def undo(self, repair: int, reason: str = "") -> Undone:

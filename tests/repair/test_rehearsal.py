@@ -6,11 +6,13 @@ import json
 import shutil
 from typing import Any
 
+import pytest
 from conftest import MakeProject
 
 from repair.cases import CASES
 from repair.conftest import OWN
 from repair.world import MAPPING, SOURCE, TARGET
+from rowcall.errors import UsageError
 from rowcall.repair import find_remedies
 
 # What the target alone refuses is not foreseen.
@@ -46,18 +48,22 @@ def test_a_run_repairs_what_was_foreseen(make_project: MakeProject) -> None:
     assert project.migration.verify().ok
 
 
-def test_a_repair_that_fails_is_foreseen_to_do_nothing(make_project: MakeProject) -> None:
-    """It fails half way, when its rows are decided about already; the next one finds them as they were."""
+def test_a_repair_that_fails_stops_those_behind_it(make_project: MakeProject) -> None:
+    """A forecast says so before anything is moved; a run is complete then, and goes on with them once the repair is mended."""
     project = make_project(FORESEEABLE, TARGET)
     lost = {"to": "notes", "values": {"ticket_id": {"to": "tickets", "path": "qty"}}}
     asked = [
+        {"cause": "tickets/too_long", "remedy": "clip_text"},
         {"cause": "parts/out_of_range", "remedy": "archive", "set": lost},
-        {"cause": "parts/out_of_range", "remedy": "set_value", "set": {"value": 7}},
+        {"cause": "parts/out_of_range", "remedy": "accept", "reason": "of no use"},
     ]
-    project.write(MAPPING, "repairs:\n" + "\n".join(f"  - {json.dumps(one)}" for one in asked))
-    forecast, result = project.check(), project.run()
-    assert [(told["remedy"], told["chosen"]) for told in forecast.repairs] == [("archive", 0), ("set_value", 2)]
-    assert [effect.request.remedy for effect in result.repairs] == ["set_value"]
-    assert "2 notes could not be written (dangling_reference)" in project.notes[-1]
-    assert forecast.open == result.open
-    assert result.forecast_matched
+    sections = "repairs:\n" + "\n".join(f"  - {json.dumps(one)}" for one in asked)
+    project.write(MAPPING, sections)
+    told = r"rowcall.yaml:8:5: archive for parts/out_of_range: 2 notes could not be written \(dangling_reference\)"
+    for attempt in (project.check, project.run, project.run):
+        with pytest.raises(UsageError, match=told):
+            attempt()
+    assert [r.remedy for r in project.migration.healing.repairs()] == ["clip_text"]
+    project.write(MAPPING, sections.replace(json.dumps(lost), "{}"))
+    assert [effect.request.remedy for effect in project.run().repairs] == ["archive"]
+    assert project.migration.status().state == "complete"

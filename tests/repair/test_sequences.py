@@ -72,7 +72,10 @@ class Sequence:
         if effect is None:
             assert self.ward.hashes() == before, "a repair that was refused changed something"
             return
-        assert effect.repair is not None
+        if effect.repair is None:
+            assert self.ward.hashes() == before, "a repair that did nothing changed something"
+            assert (effect.rows, effect.decided, effect.created) == (0, 0, 0)
+            return
         self.told[-1] += f" -> repair {effect.repair}"
         self.home[effect.repair] = {row for row, fate in effect.fates.items() if fate.target_id}
         self.created[effect.repair] = effect.created

@@ -14,6 +14,7 @@ from rowcall.postgres.connect import Session
 from rowcall.postgres.queries import named_queries
 from rowcall.rows import Amendment, Disposition, Reason
 
+VALUES = frozenset({"map", "value", "values", "create"})  # settings that may hold rows' data
 UNDECIDED = (Disposition.OPEN.value, Disposition.DEFERRED.value)  # what a repair may take up
 
 
@@ -43,7 +44,13 @@ class RepairRecord:
     created: int
 
     def as_json(self) -> dict[str, Any]:
-        return {**vars(self), **{name: _time(getattr(self, name)) for name in ("applied_at", "undone_at", "purged_at")}}
+        told = {**vars(self), "settings": without_values(self.settings)}
+        return {**told, **{name: _time(getattr(self, name)) for name in ("applied_at", "undone_at", "purged_at")}}
+
+
+def without_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they may be shown: what a remedy maps, sets or fills columns with may be rows' own data."""
+    return {name: "(not shown)" if name in VALUES and value else value for name, value in settings.items()}
 
 
 def _time(at: datetime | None) -> str | None:
@@ -222,11 +229,27 @@ class RepairBook:
             return self.do("reopen", entity, list(keys))
         return self.do("dispose", disposition, actor, reason, entity, list(keys))
 
+    def analyze(self) -> None:
+        """Fresh statistics of the book: after a preview, which was taken back, they may say that it is empty."""
+        for table in ("amendment", "repaired_row", "synthetic_row"):
+            self.session.execute(f"analyze rowcall.{table}")
+
+    def take_back_amendments(self, repair: int, entity: int, keys: Sequence[str]) -> None:
+        self.do("take_back_amendments", repair, entity, list(keys))
+
+    def forget(self, repair: int) -> None:
+        """Of a repair that did nothing no line is kept."""
+        self.do("forget", repair)
+
     def sums(self, repair: int, chosen: int, amended: int, home: int, created: int) -> None:
         self.do("sums", chosen, amended, home, created, repair)
 
     def archive(self, repair: int, entity: int, keys: Sequence[str], reason: str) -> None:
         self.do("add_archive", repair, reason, entity, list(keys))
+
+    def purged_among(self, entity: int, keys: Sequence[str]) -> int:
+        """How many of these rows have no payload any more."""
+        return int(self.rows("purged_among", entity, list(keys))[0][0])
 
     def add_synthetic(
         self, repair: int, entity: str, table: str, id_column: str, made: Fate, child: tuple[str, str], whom: str

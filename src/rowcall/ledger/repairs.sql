@@ -165,6 +165,13 @@ where r.repair = %s and r.target_id is not null and n.entity = r.entity and n.so
 -- name: forget_archive
 delete from rowcall.archive where repair = %s;
 
+-- name: left
+-- Rows that a repair amended, and that something else keeps back.
+select count(*) from rowcall.repaired_row where repair = %s and left_for is not null;
+
+-- name: take_back_amendments
+delete from rowcall.amendment where repair = %s and entity = %s and source_key = any (%s);
+
 -- name: undone
 update rowcall.repair set state = 'undone', undone_at = clock_timestamp(), undone_by = %s, undone_reason = %s where id = %s;
 
@@ -174,7 +181,7 @@ update rowcall.synthetic_row set version = null where repair = %s;
 -- name: of_row
 -- What repairs did with one row, in their order, with what they put into it.
 select p.id, p.remedy, p.state::text, p.actor, p.applied_at, p.reason, r.target_id is not null, r.left_for, a.target_column,
-       case when a.kind = 'value' then a.value else concat_ws(' ', a.parent_entity, coalesce(a.parent_key, a.parent_id::text)) end
+       case when a.purged then '(purged)' when a.kind = 'value' then a.value else concat_ws(' ', a.parent_entity, coalesce(a.parent_key, a.parent_id::text)) end
 from rowcall.repaired_row r
 join rowcall.entity e on e.id = r.entity
 join rowcall.repair p on p.id = r.repair
@@ -210,10 +217,14 @@ update rowcall.amendment set value = null, purged = true where value is not null
 update rowcall.nulled_reference set value = null where value is not null;
 
 -- name: purge_repairs
-update rowcall.repair set purged_at = clock_timestamp() where state = 'applied' and purged_at is null;
+update rowcall.repair set purged_at = clock_timestamp(), settings = '{"purged": true}'
+where state = 'applied' and purged_at is null;
 
 -- name: note_purge
 insert into rowcall.purge (purged_by, reason, rows) values (%s, %s, %s);
+
+-- name: purged_among
+select count(*) from rowcall.quarantined_row where entity = %s and source_key = any (%s) and payload is null;
 
 -- name: purges
 select purged_at, purged_by, reason, rows from rowcall.purge order by purged_at;

@@ -152,6 +152,7 @@ create table rowcall.amendment (
     check (kind = 'value' or value is null)
 );
 create index amendment_repair on rowcall.amendment (repair);
+create index amendment_parent on rowcall.amendment (parent_id) where parent_id is not null;
 
 -- What a repair did with a row: brought it home (it has a target_id then), decided about it, or amended it, though something else
 -- (`left_for`) still keeps it back. `before` is what was decided of it until then; `version` the xmin of the row that was written.
@@ -182,6 +183,7 @@ create table rowcall.synthetic_row (
     version      bigint,             -- null: it is gone again, as its repair was undone
     primary key (target_table, target_id, repair)
 );
+create index synthetic_row_repair on rowcall.synthetic_row (repair);
 
 -- What `archive` keeps: the row and why it was rejected. Not purged.
 create table rowcall.archive (

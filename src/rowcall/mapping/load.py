@@ -220,6 +220,7 @@ _WANTED = {
     "too_short": "is empty: write at least one",
     "string_type": "must be text: write it in quotes",
     "invalid_key": "a key must be text: write it in quotes",
+    "bool": "must be true or false: write one of them",
     "int": "must be a whole number: write one",
     "list": "must be a list: write `[a, b]` or lines that start with `- `",
     "dict": "must be a mapping: write `key: value` lines below it",

@@ -2,7 +2,7 @@ from rowcall.repair.decide import decide, named
 from rowcall.repair.effect import Effect, Request, Sample
 from rowcall.repair.fitting import fitting
 from rowcall.repair.offers import Offer, offers
-from rowcall.repair.planned import planned, with_defaults
+from rowcall.repair.planned import failed, planned, with_defaults
 from rowcall.repair.purge import Purged, purge
 from rowcall.repair.registry import find_remedies, own_remedies
 from rowcall.repair.rehearsal import Rehearsal, Rehearsed
@@ -31,6 +31,7 @@ __all__ = [
     "Use",
     "Ways",
     "decide",
+    "failed",
     "find_remedies",
     "fitting",
     "named",

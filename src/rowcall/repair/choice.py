@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rowcall.errors import UsageError
+from rowcall.errors import NothingWaits, UsageError
 from rowcall.ledger.book import EntityRecord
 from rowcall.ledger.repairs import UNDECIDED, RepairBook
 from rowcall.repair.effect import Request
@@ -15,6 +15,12 @@ def record_of(records: Mapping[str, EntityRecord], entity: str) -> EntityRecord:
     if entity not in records:
         raise UsageError(f"the run has no entity {entity!r}", hint=f"it has {', '.join(records)}")
     return records[entity]
+
+
+def _some(keys: set[str]) -> str:
+    """Some of them, where they are numbers: a text may be a person's name."""
+    numbers = sorted((key for key in keys if key.isdigit()), key=int)[:5]
+    return ", ".join([*numbers, *([f"{len(keys) - len(numbers)} more"] if len(keys) > len(numbers) else [])])
 
 
 def choose(
@@ -31,13 +37,13 @@ def choose(
     if request.keys is not None:
         if strange := set(request.keys) - set(keys):
             raise UsageError(
-                f"{len(strange)} of the {len(request.keys)} keys are no rows of {request.cause} that wait for a decision",
+                f"keys that are no rows of {request.cause} which wait for a decision: {_some(strange)}",
                 hint="`rowcall report --format csv` lists the rows of a cause; nothing was changed",
             )
         wanted = set(request.keys)
         keys = [key for key in keys if key in wanted]
     if not keys:
-        raise UsageError(
+        raise NothingWaits(
             f"no row of {request.cause} waits for a decision", hint="`rowcall remedies` lists the causes that do"
         )
     return keys

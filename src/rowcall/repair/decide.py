@@ -38,6 +38,10 @@ def _decide(
     assert remedy.disposition is not None
     book.note(repair, record.id, [Fate(key) for key in keys])
     if remedy.disposition is Disposition.ARCHIVED:
+        if purged := book.purged_among(record.id, keys):
+            raise UsageError(
+                f"what {purged:,} of these rows held was purged: nothing is left to archive", hint="accept them"
+            )
         book.archive(repair, record.id, keys, reason)
     return book.dispose(record.id, keys, remedy.disposition.value, actor, reason)
 

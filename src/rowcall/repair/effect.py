@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rowcall.ledger.repairs import Fate
+from rowcall.ledger.repairs import Fate, without_values
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Request:
     follow: bool = False
     keys: tuple[str, ...] | None = None
     origin: str = "command"
+    place: str = ""  # file:line:column, of one of the project file
 
     @property
     def cause(self) -> str:
@@ -83,7 +84,7 @@ class Effect:
             "entity": self.request.entity,
             "code": self.request.code,
             "remedy": self.request.remedy,
-            "settings": dict(self.settings),
+            "settings": without_values(self.settings),
             "chosen": self.chosen,
             "amended": self.amended,
             "home": dict(self.home),

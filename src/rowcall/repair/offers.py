@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowcall.errors import UsageError
+from rowcall.ledger.repairs import without_values
+from rowcall.repair.choice import record_of
 from rowcall.repair.effect import Effect, Request
 from rowcall.repair.fitting import fitting
 from rowcall.repair.planned import with_defaults
@@ -42,7 +44,7 @@ class Offer:
             "column": self.column,
             "rows": self.rows,
             "remedy": self.remedy,
-            "settings": dict(self.settings),
+            "settings": without_values(self.settings),
             "brings_home": self.brings_home,
             "of_the_cause": self.effect.home.get(self.entity, 0) if self.effect else None,
             "home": dict(self.effect.home) if self.effect else None,
@@ -55,6 +57,8 @@ class Offer:
 
 def offers(repairer: Repairer, entity: str | None = None, code: str | None = None) -> Iterator[Offer]:
     """Cause by cause in the order of the plan, the most telling remedy first; of one entity or cause, or of all."""
+    if entity is not None:
+        record_of(repairer.records, entity)
     for name, reason, rows, columns in repairer.book.rows("causes"):
         if entity in (None, name) and code in (None, reason):
             for column in columns:

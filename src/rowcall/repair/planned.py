@@ -32,7 +32,8 @@ def planned(project: Project, remedies: Mapping[str, Remedy]) -> tuple[Request, 
             continue
         entity, _, code = repair.cause.partition("/")
         given = remedies[repair.remedy].settled(given)  # as the ledger keeps them, by which one is known again
-        requests.append(Request(entity, code, repair.remedy, given, repair.reason, repair.follow, origin="project"))
+        requests.append(Request(entity, code, repair.remedy, given, repair.reason, repair.follow, None, "project",
+                                project.place("repairs", place)))  # fmt: skip
     if faults:
         raise MappingError(faults)
     return tuple(requests)
@@ -70,3 +71,9 @@ def _fault(
 def _at(project: Project, loc: Loc, message: str) -> Fault:
     file, line, column = project.place(*loc).rsplit(":", 2)
     return Fault(file, int(line), int(column), message)
+
+
+def failed(request: Request, error: UsageError, then: str) -> UsageError:
+    """What is wrong with a repair of the project file, with its place there."""
+    told = f"{request.place}: {request.remedy} for {request.cause}: {error.message}"
+    return UsageError(told, hint="; ".join(filter(None, (error.hint, then))))

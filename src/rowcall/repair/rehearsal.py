@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from rowcall.errors import UsageError
+from rowcall.errors import NothingWaits, UsageError
 from rowcall.ledger.book import EntityRecord
 from rowcall.ledger.repairs import UNDECIDED, Fate, Quarantined, RepairBook
 from rowcall.move.assignment import Assignment
@@ -24,6 +24,7 @@ from rowcall.plan.judge import Judge, duplicates_table
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 from rowcall.repair.effect import Effect, Request
+from rowcall.repair.planned import failed
 from rowcall.repair.remedy import Remedy
 from rowcall.repair.repairer import Repairer
 from rowcall.repair.ways import Ways
@@ -66,7 +67,7 @@ class Rehearsal(Repairer):
             self.mender.home = home
             raise
 
-    def settle(self, repair: int, record: EntityRecord, mended: Mended) -> None:
+    def settle(self, repair: int, record: EntityRecord, mended: Mended, reason: str | None = None) -> None:
         keys = [fate.key for fate in mended.home]
         self.book.dispose(record.id, keys, Disposition.REPAIRED.value, "", None)
 
@@ -76,8 +77,10 @@ class Rehearsal(Repairer):
         for request in requests:
             try:
                 effects.append(self.apply(request))
-            except UsageError as error:  # no row of the cause waits any more: as in a run
+            except NothingWaits as error:  # no row of the cause waits any more: as in a run
                 effects.append(Effect(request, None, request.settings, 0, refused={error.message: 0}))
+            except UsageError as error:
+                raise failed(request, error, "") from None
         decided = Counter(self.names[entity] for (entity, _), how in self.rows.disposed.items() if how != "open")
         return Rehearsed(tuple(effects), dict(decided))
 
@@ -252,9 +255,18 @@ class RehearsalBook:
         if made.target_id is not None:
             self.made[table, whom] = made.target_id
 
+    def purged_among(self, *_: object) -> int:
+        return 0
+
     def add(self, *_: object) -> None: ...
 
     def sums(self, *_: object) -> None: ...
+
+    def forget(self, *_: object) -> None: ...
+
+    def take_back_amendments(self, repair: int, entity: int, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.given.pop((entity, key), None)
 
     def archive(self, *_: object) -> None: ...
 

@@ -75,6 +75,10 @@ class Remedy:
     def keep(self, entity: Entity, settings: Mapping[str, Any], rows: Sequence[Quarantined], creator: Creator) -> None:
         """What a decision keeps of rows elsewhere."""
 
+    def extends(self, use: Use, /) -> bool:  # noqa: ARG002
+        """Whether something is to be made beside rows that come home."""
+        return False
+
     def extend(self, use: Use, home: Sequence[str]) -> None:
         """What is to be made beside rows that came home."""
 

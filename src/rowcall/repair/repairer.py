@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rowcall.errors import UsageError
@@ -51,6 +51,7 @@ class _Work:
     fates: dict[tuple[str, str], Fate]
     samples: list[Sample]
     creator: Creator
+    apart: Counter[str] = field(default_factory=Counter)  # rows that stay as they were, by what keeps them back
     chosen: int = 0
     changed: int = 0
     amended: int = 0
@@ -66,6 +67,7 @@ class Repairer:
         self.plan, self.worker, self.remedies, self.ways = plan, worker, remedies, ways
         self.actor, self.source_read, self.on_progress, self.show_values = actor, source_read, on_progress, show_values
         self.session = worker.session
+        self._reason = ""  # of the repair under way
         self.book, self.records = self._books()
         self.mender = self._mender(target)
 
@@ -155,7 +157,7 @@ class Repairer:
         return remedy
 
     def _begin(self, request: Request, settings: Mapping[str, Any], record: EntityRecord) -> int:
-        repair = self.book.next_id()
+        repair, self._reason = self.book.next_id(), request.reason
         reason = request.reason or str(settings.get("reason") or "")
         self.book.add(
             repair, record.id, request.code, request.remedy, settings, request.origin, self.actor, reason,
@@ -169,8 +171,12 @@ class Repairer:
         created = work.creator.created
         self.book.sums(work.id, work.chosen, work.amended, rows, created)
         self.book.add_xids(work.id, work.creator.xids)
+        left = by_code(work.fates) | dict(work.apart)
+        if not (rows or created or work.amended) or (not rows and self.remedies[work.request.remedy].follows):
+            self.book.forget(work.id)  # nothing that could be taken back
+            work.id = 0
         return Effect(
-            work.request, work.id, settings, work.chosen, work.amended, dict(home), {}, by_code(work.fates), 0,
+            work.request, work.id or None, settings, work.chosen, work.amended, dict(home), {}, left, 0,
             work.changed, created, dict(work.creator.refused), tuple(work.samples), fates=work.fates,
         )  # fmt: skip
 
@@ -194,8 +200,9 @@ class Repairer:
             self.book.amend(work.id, record.id, given)
             amended = list(dict.fromkeys(a.key for a in given))
             work.amended += len(amended)
-            fates = self._mend(work.id, record, amended)
-            remedy.extend(use, [fate.key for fate in fates if fate.target_id])
+            fates = self._mend(work, record, amended)
+            if remedy.extends(use):
+                fates = self._extend(work, remedy, use, record, fates)
             self._sample(work, use, rows, given, fates)
             waiting += self._take_in(work, record.name, fates)
             meter.add(len(part))
@@ -203,6 +210,15 @@ class Repairer:
         left = [f for (entity, _), f in work.fates.items() if entity == record.name and f.left_for]
         self.book.note(work.id, record.id, left)
         meter.end()
+
+    def _extend(self, work: _Work, remedy: Remedy, use: Use, record: EntityRecord, fates: Sequence[Fate]) -> list[Fate]:
+        """Makes what belongs beside rows that came home. It is made as they come home, so one that stays is left as it was."""
+        home, stays = [f for f in fates if f.target_id], [f for f in fates if not f.target_id]
+        remedy.extend(use, [fate.key for fate in home])
+        self.book.take_back_amendments(work.id, record.id, [fate.key for fate in stays])
+        work.amended -= len(stays)
+        work.apart.update(str(fate.left_for) for fate in stays)
+        return home
 
     def _use(
         self, work: _Work, remedy: Remedy, settings: Mapping[str, Any], record: EntityRecord, keys: Sequence[str]
@@ -224,19 +240,19 @@ class Repairer:
         work.changed += len(changed)
         return [row for row in rows if row.key not in changed]
 
-    def _mend(self, repair: int, record: EntityRecord, keys: Sequence[str]) -> list[Fate]:
+    def _mend(self, work: _Work, record: EntityRecord, keys: Sequence[str]) -> list[Fate]:
         """Sends rows through the belt; those that come home are settled."""
         if not keys:
             return []
         mended = self.mender.mend(record.name, keys, self.book.amendments(record.id, keys))
-        self.settle(repair, record, mended)
+        self.settle(work.id, record, mended, work.request.reason or None)
         return mended.fates
 
-    def settle(self, repair: int, record: EntityRecord, mended: Mended) -> None:
+    def settle(self, repair: int, record: EntityRecord, mended: Mended, reason: str | None = None) -> None:
         if home := mended.home:
             self.book.note(repair, record.id, home)
             self.book.settle_home(record.id, home)
-            self.book.dispose(record.id, [f.key for f in home], Disposition.REPAIRED.value, self.actor, None)
+            self.book.dispose(record.id, [f.key for f in home], Disposition.REPAIRED.value, self.actor, reason)
         if mended.nulled:
             copy_in(self.session, "rowcall.nulled_reference", NULLED_REFERENCE, mended.nulled)
         self.book.add_xids(repair, mended.xids)
@@ -254,7 +270,7 @@ class Repairer:
             before = len(waiting)
             left: list[str] = []
             for part in _parts(waiting):
-                left += self._take_in(work, record.name, self._mend(work.id, record, part))
+                left += self._take_in(work, record.name, self._mend(work, record, part))
             if len(left) == before:
                 return
             waiting = left
@@ -274,12 +290,14 @@ class Repairer:
                         above.setdefault(parent, []).append(key)
             frontier = above
         work.chosen = work.amended = len(keys)
-        work.fates |= self._again(work.id, {name: list(found) for name, found in wanted.items()})
+        again, changed = self._again(work.id, {name: list(found) for name, found in wanted.items()})
+        work.changed, work.amended = changed, work.amended - min(changed, work.amended)
+        work.fates |= again
         work.fates = {(e, k): f for (e, k), f in work.fates.items() if f.target_id or e == entity}
 
-    def _again(self, repair: int, wanted: Homes) -> dict[tuple[str, str], Fate]:
-        """Rows judged again as they are, entity by entity in the order of the plan."""
-        work = _Work(repair, Request("", "", ""), {}, [], self._creator(repair))
+    def _again(self, repair: int, wanted: Homes) -> tuple[dict[tuple[str, str], Fate], int]:
+        """Rows judged again as they are, entity by entity in the order of the plan; and how many changed at the source."""
+        work = _Work(repair, Request("", "", "", reason=self._reason), {}, [], self._creator(repair))
         for judge in (j for step in self.plan.steps for j in step.judges):
             record = self.records[judge.entity.name]
             if not (keys := wanted.get(record.name, [])):
@@ -288,10 +306,10 @@ class Repairer:
             waiting: list[str] = []
             for part in _parts(keys):
                 rows = self._unchanged(work, record, self.book.quarantined(record.id, part))
-                waiting += self._take_in(work, record.name, self._mend(repair, record, [row.key for row in rows]))
+                waiting += self._take_in(work, record.name, self._mend(work, record, [row.key for row in rows]))
                 meter.add(len(part))
             self._rounds(work, record, waiting)
-        return work.fates
+        return work.fates, work.changed
 
     def _follow_down(self, repair: int, frontier: Homes) -> dict[tuple[str, str], Fate]:
         """The victims behind rows that came home, level by level; those that come home."""
@@ -301,7 +319,7 @@ class Repairer:
             wanted: Homes = {}
             for entity, key in self.book.victims_of(pairs):
                 wanted.setdefault(entity, []).append(key)
-            found = {row: fate for row, fate in self._again(repair, wanted).items() if fate.target_id}
+            found = {row: fate for row, fate in self._again(repair, wanted)[0].items() if fate.target_id}
             home |= found
             frontier = _homes(found)
         return home

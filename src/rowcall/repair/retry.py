@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rowcall.ledger.book import EntityRecord
+from rowcall.ledger.repairs import Fate
 from rowcall.move.mend import KEYS, Mended
 from rowcall.progress import Meter
 from rowcall.repair.repairer import Repairer
@@ -78,11 +79,11 @@ class _Retry:
             cyclic = self.repairer.mender.step(name).group.cyclic
             waiting = left if cyclic and self.counts["home"][name] > before else []
         home = self.counts["home"][name]
-        if home:
+        if home or self.counts["excluded"][name] or self.counts["gone"][name]:
             self.book.sums(repair, chosen, home, home, 0)
             self.repairs.append(repair)
         else:  # nothing that could be taken back
-            self.book.do("forget", repair)
+            self.book.forget(repair)
         meter.end()
 
     def _part(self, repair: int, record: EntityRecord, keys: Sequence[str]) -> list[str]:
@@ -92,23 +93,29 @@ class _Retry:
         present = [key for key in keys if key in payloads]
         mended = self.repairer.mender.mend(record.name, present, self.book.amendments(record.id, present))
         self.repairer.settle(repair, record, mended)
-        self._exclude(record, mended)
+        self._exclude(repair, record, mended)
         self._reject(record, mended, payloads)
-        self._drop(record, gone)
+        self._drop(repair, record, gone)
         self.counts["home"][record.name] += len(mended.home)
         return [rejected.key for rejected in mended.rejected]
 
-    def _exclude(self, record: EntityRecord, mended: Mended) -> None:
+    def _exclude(self, repair: int, record: EntityRecord, mended: Mended) -> None:
         if not mended.excluded:
             return
         keys = list(mended.excluded)
+        self.book.note(
+            repair, record.id, [Fate(key, left_for=f"excluded by {rule}") for key, rule in mended.excluded.items()]
+        )
         self.book.do("exclude_late", keys, list(mended.excluded.values()), entity=record.id)
         self.book.do("exclude_sums", keys, entity=record.id)
         self.book.do("drop_quarantined", record.id, keys)
         self.counts["excluded"][record.name] += len(keys)
 
     def _reject(self, record: EntityRecord, mended: Mended, payloads: dict[str, str]) -> None:
-        rows = mended.rejected
+        amended = {a.key for a in self.book.amendments(record.id, [r.key for r in mended.rejected])}
+        known = {row.key: row.payload for row in self.book.quarantined(record.id, sorted(amended))}
+        # What is wrong with a row as it was read stays: its amendments hide a part of it.
+        rows = [r for r in mended.rejected if r.key not in amended or json.loads(payloads[r.key]) != known[r.key]]
         if not rows:
             return
         self.book.do(
@@ -119,9 +126,10 @@ class _Retry:
         causes = [json.loads(r.rejections)[0]["code"] for r in rows]
         self.book.do("recause", [r.key for r in rows], causes, entity=record.id)
 
-    def _drop(self, record: EntityRecord, gone: list[str]) -> None:
+    def _drop(self, repair: int, record: EntityRecord, gone: list[str]) -> None:
         if not gone:
             return
+        self.book.note(repair, record.id, [Fate(key, left_for="gone at the source") for key in gone])
         self.book.do("gone_sums", gone, entity=record.id)
         self.book.do("drop_lines", gone, entity=record.id)
         self.book.do("drop_quarantined", record.id, gone)

@@ -65,10 +65,12 @@ def undo_repair(
     try:
         with session.transaction():
             session.execute("set constraints all immediate")
+            book.analyze()
             parts = _parts(book, record)
             if not purged:
                 _refuse_purged(record)
             _refuse_built_on(book, record)
+            _hold(session, parts)
             run = {table: set(columns) for table, columns in book.rows("tables")}
             for part in parts:
                 _refuse_changed(session, record, part)
@@ -125,6 +127,15 @@ _SYNTHETIC = (
     "(select target_id as id, for_key as key, version from rowcall.synthetic_row "
     "where repair = {repair} and target_table = {table} and version is not null)"
 )
+
+
+def _hold(session: Session, parts: Sequence[_Part]) -> None:
+    """Nobody changes these rows from now on, nor refers to them (a foreign key's check takes KEY SHARE): what is looked at next
+    is as it stays. https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS"""
+    for part in parts:
+        session.execute(
+            f"select from {qualified(part.table)} t where t.{ident(part.id_column)} in (select id from {part.ids} r) for update"
+        )
 
 
 # -- refusals -----------------------------------------------------------------------------------------------------------
@@ -186,7 +197,7 @@ def _references(table: Table, part: _Part, id_columns: set[str] | None) -> list[
     found = [key for key in table.foreign_keys if key.table == part.table]
     if id_columns is None:
         return found
-    known = {key.columns for key in found} | {(name,) for name in id_columns}
+    known = {key.columns for key in table.foreign_keys} | {(name,) for name in id_columns}
     uuids = [c.name for c in table.columns if bare(c.type).name == "uuid" and (c.name,) not in known]
     return found + [ForeignKey(name, (name,), part.table, (part.id_column,)) for name in uuids]
 
@@ -274,7 +285,8 @@ def _take_back(
         record.id, {int(session.value("select pg_current_xact_id()::text")) % (1 << 32), *_touched(session, parents)}
     )
     home = {entity: rows for entity, rows in removed.items() if rows}
-    return Undone(record.id, home, restored - sum(home.values()), created)
+    ((left,),) = book.rows("left", record.id)
+    return Undone(record.id, home, restored - sum(home.values()) - left, created)
 
 
 def _parents(

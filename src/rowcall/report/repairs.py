@@ -76,7 +76,12 @@ def _split(effect: Effect) -> str:
 
 
 def _samples(effect: Effect) -> Table:
-    table = plain_table(None, ["key", "column", "before", "after", "then"], [])
+    table = plain_table(None, [], [])
+    for head in ("key", "column"):
+        table.add_column(head, no_wrap=True)
+    for head in ("before", "after"):
+        table.add_column(head, overflow="fold", min_width=12)
+    table.add_column("then", no_wrap=True)
     for s in effect.samples:
         table.add_row(Text(s.key), Text(s.column), Text(_short(s.before)), Text(_short(s.after)), Text(s.fate))
     return table
@@ -88,15 +93,19 @@ def _short(value: str | None) -> str:
 
 
 def repairs_table(records: Sequence[RepairRecord]) -> Table:
-    table = plain_table(None, ["id", "cause", "remedy", "state"], ["chosen", "home", "created"])
-    for head in ("by", "when", "why"):
-        table.add_column(head)
+    table = plain_table(None, [], ["id"])
+    table.add_column("cause", overflow="fold", min_width=10)
+    table.add_column("remedy, state", overflow="fold", min_width=11)
+    for head in ("chosen", "home", "made"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("by, when, why", overflow="fold", min_width=16)
     for r in records:
         numbers = (count(r.chosen), count(r.home), count(r.created))
         when = f"{r.applied_at.astimezone(UTC):%Y-%m-%d %H:%M}"
-        table.add_row(
-            str(r.id), f"{r.entity}/{r.code}", r.remedy, r.state, *numbers, Text(r.actor), when, Text(r.reason)
-        )
+        why = f"{r.actor}, {when}" + (f": {r.reason}" if r.reason else "")
+        why += f"; undone by {r.undone_by}" + (f": {r.undone_reason}" if r.undone_reason else "") if r.undone_by else ""
+        told = f"{r.remedy}" + (", undone" if r.undone_by else "")
+        table.add_row(str(r.id), f"{r.entity}/{r.code}", told, *numbers, Text(why))
     return table
 
 
@@ -106,7 +115,7 @@ def offers_parts(offers: Sequence[Offer]) -> Iterator[Table | str]:
         yield "no row waits for a decision"
         return
     table = plain_table(None, ["cause", "at", "remedy"], ["rows", "home", "victims"])
-    table.add_column("needs")
+    table.add_column("needs", overflow="fold", min_width=14)
     for (entity, code, column), group in groupby(offers, key=lambda o: (o.entity, o.code, o.column)):
         told = list(group)
         healing = [o for o in told if not o.decides]
@@ -118,8 +127,8 @@ def offers_parts(offers: Sequence[Offer]) -> Iterator[Table | str]:
             table.add_row(*map(Text, head), "", rows, "", "", "")
         table.add_section()
     yield table
-    deciding = ", ".join(dict.fromkeys(o.remedy for o in offers if o.decides))
-    yield f"every remedy with a number was tried and taken back; {deciding} fit every cause (`rowcall dispose`)"
+    yield "every remedy with a number was tried and taken back"
+    yield "each cause can be archived, accepted or deferred, too: `rowcall dispose`"
 
 
 def _numbers(offer: Offer) -> tuple[str, str]:

@@ -101,9 +101,13 @@ def causes_table(causes: Sequence[Cause], title: str | None = None) -> Table:
     proven = any(cause.proof for cause in causes)
     if proven:
         table.add_column("proof", no_wrap=True)
+    decided = any(cause.open != cause.rows for cause in causes)
+    if decided:
+        table.add_column("open", justify="right", no_wrap=True)
     for cause in causes:
         spots = dict.fromkeys(place(group.column, group.hop) for group in cause.groups)
         told = [Text(_state(cause))] if proven else []
+        told += [Text(count(cause.open))] if decided else []
         table.add_row(
             Text(cause.entity),
             Text(cause.code, style="bold" if cause.is_root else ""),

@@ -41,9 +41,12 @@ class PickParent(Remedy):
                 entity, parent = chosen
                 yield Amendment(key, use.column, is_parent=True, parent_entity=entity, parent_key=parent)
 
+    def extends(self, use: Use) -> bool:
+        return bool(use.settings["by"] == "each")
+
     def extend(self, use: Use, home: Sequence[str]) -> None:
         """By each: the row itself has the first parent, and one more row is made for every other."""
-        if use.settings["by"] != "each" or not home:
+        if not home:
             return
         found, order = _ordered(use, home)
         ways = {key: sorted(parents, key=lambda parent: order[parent]) for key, parents in found.items()}

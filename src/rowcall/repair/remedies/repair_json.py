@@ -97,31 +97,40 @@ def _python(text: str, *, nan: bool) -> str | None:
     """A text that Python's repr() of dicts, lists, strings, numbers, True, False and None made."""
     spelled = _outside(_PYTHON_STRING, rf"\bnull\b|{_NAN}" if nan else r"\bnull\b", "None", text).strip()
     try:
-        return _storable(_said(ast.parse(spelled, mode="eval").body, spelled))
+        # Python's lines, of which the parser tells places in bytes; a text with other ends of lines has none.
+        lines = [] if re.search("[\r\f]", spelled) else spelled.encode().split(b"\n")
+        return _storable(_said(ast.parse(spelled, mode="eval").body, lines))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
 
 
-def _said(node: ast.expr, text: str) -> str:
+def _said(node: ast.expr, lines: Sequence[bytes]) -> str:
     """A literal as JSON. Raises ValueError for what JSON cannot say: a set, bytes, a number without end."""
     match node:
         case ast.Dict():
             pairs = zip(node.keys, node.values, strict=True)
-            return "{" + ", ".join(f"{_key(key, text)}: {_said(value, text)}" for key, value in pairs) + "}"
+            return "{" + ", ".join(f"{_key(key, lines)}: {_said(value, lines)}" for key, value in pairs) + "}"
         case ast.List() | ast.Tuple():
-            return "[" + ", ".join(_said(part, text) for part in node.elts) + "]"
+            return "[" + ", ".join(_said(part, lines) for part in node.elts) + "]"
         case ast.Constant(value=str() | bool() | None):
             return _written(node.value)
         case ast.Constant(value=int() | float()) | ast.UnaryOp(operand=ast.Constant(value=int() | float())):
-            digits = ast.get_source_segment(text, node) or ""
+            digits = _digits(node, lines)
             return digits if _NUMBER.fullmatch(digits) else _written(ast.literal_eval(node))
     raise ValueError(type(node).__name__)
 
 
-def _key(node: ast.expr | None, text: str) -> str:
+def _digits(node: ast.expr, lines: Sequence[bytes]) -> str:
+    """A number as it is written; "" where that cannot be told."""
+    if not lines or node.end_lineno != node.lineno:
+        return ""
+    return lines[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
+
+
+def _key(node: ast.expr | None, lines: Sequence[bytes]) -> str:
     if not isinstance(node, ast.Constant):
         raise ValueError("no key of JSON")
-    said = _said(node, text)
+    said = _said(node, lines)
     return said if said.startswith('"') else f'"{said}"'
 
 
