@@ -68,7 +68,7 @@ class Healing:
     def apply(self, request: Request, on_progress: OnProgress = silent) -> Effect:
         """Does it, in one transaction. Raises UsageError where nothing can be repaired so."""
         with self._repairer(on_progress) as repairer:
-            return attended(lambda: repairer.apply(_whole(request, repairer)), [repairer.worker])
+            return attended(lambda: repairer.apply(_whole(request, repairer)), [repairer.worker], lasting=True)
 
     def offers(
         self, entity: str | None = None, code: str | None = None, on_progress: OnProgress = silent
@@ -94,7 +94,7 @@ class Healing:
     def retry(self, on_progress: OnProgress = silent) -> Retried:
         """Reads the undecided rows anew from the source, and sends them through the belt again."""
         with self._repairer(on_progress) as repairer:
-            return attended(lambda: retry(repairer), [repairer.worker])
+            return attended(lambda: retry(repairer), [repairer.worker], lasting=True)
 
     def planned(self, mapping: Mapping) -> tuple[Request, ...]:
         """The project file's repairs. Raises MappingError where one cannot be."""
@@ -110,7 +110,7 @@ class Healing:
         repairer, done = self.repairer(desk, stop, on_progress), []
         for request in todo:
             try:
-                done.append(attended(partial(repairer.apply, request), [repairer.worker]))
+                done.append(attended(partial(repairer.apply, request), [repairer.worker], lasting=True))
             except UsageError as error:
                 self.notify(f"repair of the project file, {request.remedy} for {request.cause}: {error.message}")
         return tuple(done)

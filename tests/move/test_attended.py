@@ -44,3 +44,23 @@ def test_ctrl_c_cancels_what_is_under_way() -> None:
         attended(query.run, [query])
     assert query.cancelled > 1
     assert time.monotonic() - started < 15
+
+
+@pytest.mark.timeout(20)
+def test_what_was_done_in_spite_of_ctrl_c_is_told() -> None:
+    """It came between a COMMIT and its answer."""
+    query = Query()
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    assert attended(query.run, [query], lasting=True) == "done"
+
+
+@pytest.mark.timeout(20)
+def test_what_ctrl_c_ended_is_not() -> None:
+    def work() -> None:
+        query.run()
+        raise ConnectionError
+
+    query = Query()
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        attended(work, [query], lasting=True)

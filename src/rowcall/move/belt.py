@@ -63,9 +63,10 @@ class Cancelled(Protocol):
     def cancel(self) -> None: ...
 
 
-def attended(work: Callable[[], T], under_way: Sequence[Cancelled]) -> T:
+def attended(work: Callable[[], T], under_way: Sequence[Cancelled], *, lasting: bool = False) -> T:
     """Does the work in a thread of its own, so that Ctrl-C is heard while a server computes: what is under way is cancelled then,
-    again and again until the thread has ended, and KeyboardInterrupt raised."""
+    again and again until the thread has ended, and KeyboardInterrupt raised. `lasting`: unless the work was done all the same:
+    what it committed stays, and nobody may be told that it was not."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
         try:
@@ -75,7 +76,8 @@ def attended(work: Callable[[], T], under_way: Sequence[Cancelled]) -> T:
             while not wait([future], PATIENCE).done:
                 for one in under_way:
                     one.cancel()
-            raise
+            if not lasting or future.exception() is not None:
+                raise
         return future.result()
 
 
