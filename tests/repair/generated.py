@@ -150,7 +150,7 @@ class Maker:
             case _:
                 shape["path"] = [f"{column} -> {last}"]
         if own:
-            shape["missing"] = ["null_reference"]
+            shape["missing"] = ["null_reference", "dangling_reference"]
         name, required = f"r{column}", not own and self._once(0.5)
         kind.references[name] = shape
         kind.filled.append(f"{name} uuid" + (" not null" if required else ""))
