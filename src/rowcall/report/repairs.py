@@ -114,7 +114,12 @@ def offers_parts(offers: Sequence[Offer]) -> Iterator[Table | str]:
     if not offers:
         yield "no row waits for a decision"
         return
-    table = plain_table(None, ["cause", "at", "remedy"], ["rows", "home", "victims"])
+    table = plain_table(None, [], [])
+    table.add_column("cause", overflow="fold", min_width=12)
+    table.add_column("at", overflow="fold", min_width=8)
+    table.add_column("remedy", no_wrap=True)
+    for number in ("rows", "home", "victims"):
+        table.add_column(number, justify="right", no_wrap=True)
     table.add_column("needs", overflow="fold", min_width=14)
     for (entity, code, column), group in groupby(offers, key=lambda o: (o.entity, o.code, o.column)):
         told = list(group)
