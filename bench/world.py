@@ -122,6 +122,7 @@ class Copy:
         """A project folder with the mapping of the two entities; the DSNs come by the environment."""
         yaml = YAML()
         document = yaml.load(self.world.demo / "rowcall.yaml")
+        document.pop("remedies", None)  # of entities that are not measured
         document["source"], document["target"] = {"env": "BENCH_SOURCE"}, {"env": "BENCH_TARGET"}
         for entity in set(document["entities"]) - set(ENTITIES):
             del document["entities"][entity]

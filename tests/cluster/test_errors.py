@@ -14,6 +14,8 @@ from rowcall.postgres.read import ComputationFailed
 MADE = {
     "RowcallError": RowcallError("m", hint="h"),
     "UsageError": errors.UsageError("m", hint="h"),
+    "NothingWaits": errors.NothingWaits("m", hint="h"),
+    "RepairRefused": errors.RepairRefused(7, "r", hint="h"),
     "MappingError": errors.MappingError([Fault("f", 2, 3, "b"), Fault("f", 1, 2, "a")]),
     "ConnectionFailed": errors.ConnectionFailed("source", "r", sqlstate="28P01", hint="h"),
     "SourceUnreadable": errors.SourceUnreadable("t", "r", sqlstate="42501", hint="h"),

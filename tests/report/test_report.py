@@ -111,7 +111,7 @@ def test_the_markdown_tells_what_the_page_tells() -> None:
         "**Does not hold**: the query on the source returned 161 keys; 2 rejected keys are missing, 7 too many." in text
     )
     assert "Proof: **Not asked yet**: no proof was made for this cause." in text
-    assert "- `archive`: keep payload and rejections in an archive\n" in text
+    assert "- `archive`: keep payload and rejections in an archive, or as notes in the target\n" in text
     assert "| orders | `dangling_reference` | case_messages | 16 |" in text
     assert "- case_messages → cases → orders → patients → offices" in text
     assert "| `case_id` | cases | dispatch.case | `object_id -> dispatch_case.id` | 2 |" in text
