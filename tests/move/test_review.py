@@ -11,7 +11,7 @@ import pytest
 from conftest import MakeProject, Project, set_chunk_rows
 
 from rowcall.errors import Interrupted, SourceUnreadable, TargetRefused
-from rowcall.move.group import GroupSettler
+from rowcall.move.stage import Stage
 from rowcall.move.worker import Worker
 from rowcall.postgres.copy import insert
 
@@ -200,16 +200,16 @@ def test_a_cycle_tries_again_after_a_deadlock(make_project: MakeProject, monkeyp
         "create table node (id uuid primary key, up uuid references node)",
     )
     project.write("node: {from: node, references: {up: {to: node, path: up}}}")
-    flush = GroupSettler._flush
+    flush = Stage.flush
     met: list[int] = []
 
-    def meet_a_deadlock(self: GroupSettler) -> None:
+    def meet_a_deadlock(self: Stage) -> None:
         flush(self)
         if len(met) < 2:
             met.append(1)
             insert(self.session, "do $$ begin raise deadlock_detected; end $$", "public.node")
 
-    monkeypatch.setattr(GroupSettler, "_flush", meet_a_deadlock)
+    monkeypatch.setattr(Stage, "flush", meet_a_deadlock)
     project.foreseen_run()
     assert len(met) == 2
 

@@ -100,9 +100,10 @@ def number(browser: webdriver.Chrome, selector: str) -> int:
 
 
 def requests(browser: webdriver.Chrome) -> set[str]:
-    """The addresses that the page asked for since it was opened."""
+    """The addresses that the page asked for since it was opened. Chromium's own pages (a new tab that still loads) do not count."""
     messages = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
-    return {m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"}
+    asked = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return {a["request"]["url"] for a in asked if not a["documentURL"].startswith("chrome://")}
 
 
 @pytest.mark.parametrize("name", PAGES)

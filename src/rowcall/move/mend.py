@@ -7,8 +7,10 @@ All of it happens in the caller's transaction on the worker's session, so that a
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -21,82 +23,64 @@ from rowcall.move.assignment import Assignment, assign
 from rowcall.move.belt import Tables
 from rowcall.move.duplicates import create_duplicates
 from rowcall.move.fates import load_from_ledger, load_hops
+from rowcall.move.gathered import Gathered, Mended
 from rowcall.move.reading import payloads
 from rowcall.move.savepoints import touched, versions
-from rowcall.move.settle import Chapter, place_carefully, refusal_rejection
-from rowcall.move.verdicts import Verdicts, rejected_rows
+from rowcall.move.settle import place_carefully
+from rowcall.move.stage import Stage
+from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Worker
 from rowcall.plan.chunks import Span
 from rowcall.plan.compile import compile_entity
 from rowcall.plan.given import given_table
-from rowcall.plan.judge import Judge, out_name
+from rowcall.plan.judge import Judge
 from rowcall.plan.keys import bare, need_column
 from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.paths import HopTable, fate_table
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
-from rowcall.postgres.copy import Refusal
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.rows import Amendment, Reason
 from rowcall.schema import Column, Type
+from rowcall.sql import literal
 
 KEYS = 5_000  # rows mended at a time
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """Why a row is still rejected, as the quarantine takes it. It holds values: no log, no repr."""
-
-    key: str
-    rejections: str = field(repr=False)
-    root_entity: str
-    root_key: str = field(repr=False)
-    parent_entity: str | None
-    parent_key: str | None = field(repr=False)
-
-
-@dataclass
-class Mended:
-    """What became of rows: `fates` of those that were judged, the references that became NULL among those that came home (rows of
-    COPY), every number (low 32 bits) under which something was written, and of the others why they are rejected or excluded."""
-
-    fates: list[Fate] = field(default_factory=list)
-    nulled: list[memoryview] = field(default_factory=list)
-    xids: set[int] = field(default_factory=set)
-    rejected: list[Rejected] = field(default_factory=list)
-    excluded: dict[str, str] = field(default_factory=dict)  # key -> rule
-
-    @property
-    def home(self) -> list[Fate]:
-        return [fate for fate in self.fates if fate.target_id is not None]
+Keys = Mapping[str, Sequence[str]]  # entity -> keys
+# What became of a row: outcome (None: it is gone), uuid, and of one that did not migrate its root or the rule (see move.fates).
+News = tuple[str | None, UUID | None, str | None, str | None]
 
 
 class Mender:
-    """Over one worker, whose session is in a transaction. What came home in it is remembered, for the ledger as others see it does
-    not have it yet: `home` (entity -> key -> uuid)."""
+    """Over one worker, whose session is in a transaction. What becomes of rows in it is remembered, for the ledger as others see it
+    does not have it yet: `news` (entity -> key -> News)."""
 
     def __init__(self, plan: Plan, worker: Worker, target: Reader, records: Mapping[str, EntityRecord]) -> None:
         self.plan, self.worker, self.target, self.records = plan, worker, target, records
         self.duck = worker.duck
         self.tables = Tables(plan, worker)
-        self.home: dict[str, dict[str, UUID]] = {}
+        self.news: dict[str, dict[str, News]] = {}
+        self._told = Counter[str]()
         self._judges: dict[tuple[str, frozenset[str]], Judge] = {}
         self._ready: tuple[Any, ...] | None = None
 
     def forget(self) -> None:
         """The transaction is over: the ledger has what came home in it, or it was taken back."""
-        self.home, self._ready = {}, None
+        self.news, self._ready = {}, None
+
+    def learn(self, entity: str, news: Mapping[str, News]) -> None:
+        """What became of rows: their children are to know it."""
+        self.news.setdefault(entity, {}).update(news)
+        self._told[entity] += len(news)
 
     def mend(self, entity: str, keys: Sequence[str], amendments: Sequence[Amendment]) -> Mended:
         """Judges these rows of an entity anew, with the amendments that there are for them, and writes those that are sound."""
-        judge = self._judge(entity, frozenset(a.column for a in amendments))
-        self._prepare(entity, {a.parent_entity for a in amendments if a.parent_entity})
-        self._give(judge, amendments)
-        work = replace(assign(self.plan, self.records[entity]), judge=judge)
-        gathered = Gathered(work, ChunkRecord(0, entity, Span(), "planned", 0, None))
-        for verdicts in self._judged(judge, keys):
+        judge = self.amended_judge(entity, amendments)
+        self.prepare(self.step(entity), amendments)
+        self.give(judge, amendments)
+        gathered = Gathered(self.work(judge), ChunkRecord(0, entity, Span(), "planned", 0, None))
+        for verdicts in self.judged(judge, keys):
             self.place(verdicts, gathered)
-        return self._became(work, gathered)
+        return self.became(gathered)
 
     def create(
         self, derived: Entity, know: Knowledge, keys: Sequence[str], amendments: Sequence[Amendment] = ()
@@ -112,15 +96,15 @@ class Mender:
         self._ready = None
         self.load_fates({*judge.parents, *(a.parent_entity for a in amendments if a.parent_entity)})
         create_duplicates(self.duck, judge)
-        self._give(judge, amendments)
+        self.give(judge, amendments)
         self.tables.build([judge])
         table = know.target.tables[derived.target]
         inner = tuple(k for k in table.foreign_keys if k.table in {e.target for e in self.plan.mapping.entities})
         work = Assignment(judge, 0, (), table, inner, True)
         gathered = Gathered(work, ChunkRecord(0, derived.name, Span(), "planned", 0, None))
-        for verdicts in self._judged(judge, keys):
+        for verdicts in self.judged(judge, keys):
             self.place(verdicts, gathered)
-        return self._fates(work, gathered)
+        return self._fates(gathered)
 
     def changed(self, entity: str, known: Mapping[str, Mapping[str, str | None] | None]) -> set[str]:
         """Which of these quarantined rows (key -> payload; None: purged) are no longer at the source as they were."""
@@ -141,7 +125,12 @@ class Mender:
     def step(self, entity: str) -> Step:
         return next(s for s in self.plan.steps if entity in s.group.entities)
 
-    def _judge(self, entity: str, given: frozenset[str]) -> Judge:
+    def work(self, judge: Judge) -> Assignment:
+        return replace(assign(self.plan, self.records[judge.entity.name]), judge=judge)
+
+    def amended_judge(self, entity: str, amendments: Sequence[Amendment]) -> Judge:
+        """An entity's judge that heeds what there is for its rows."""
+        given = frozenset(a.column for a in amendments)
         if not given:
             return self.plan.judge(entity)
         if (entity, given) not in self._judges:
@@ -152,11 +141,10 @@ class Mender:
             self._judges[entity, given] = judge
         return self._judges[entity, given]
 
-    def _prepare(self, entity: str, linked: Iterable[str]) -> None:
+    def prepare(self, step: Step, amendments: Iterable[Amendment]) -> None:
         """The fates of the parents, those of linked ones too, and the routes to them."""
-        step = self.step(entity)
-        wanted = {p for j in step.judges for p in j.parents} | set(linked)
-        ready = (step.number, tuple((p, len(self.home.get(p, ()))) for p in sorted(wanted)))
+        wanted = {p for j in step.judges for p in j.parents} | {a.parent_entity for a in amendments if a.parent_entity}
+        ready = (step.number, tuple((p, self._told[p]) for p in sorted(wanted)))
         if ready == self._ready:
             return
         self._ready = None
@@ -166,6 +154,10 @@ class Mender:
             self.clear_duplicates(judge)
         self.tables.build_routes(step)
         self._ready = ready
+
+    def unsettle(self) -> None:
+        """The routes of a step were built for some rows: they are to be built anew."""
+        self._ready = None
 
     def clear_duplicates(self, judge: Judge) -> None:
         """Whether a value is there already the target alone is asked, as rows are written."""
@@ -178,18 +170,30 @@ class Mender:
             self.overlay(judge)
 
     def overlay(self, judge: Judge) -> None:
-        if home := self.home.get(judge.entity.name):
-            arriving = pa.table({"k": list(home), "uid": [uid.bytes for uid in home.values()]})
-            self.duck.register("arriving", arriving)
-            self.duck.execute(
-                f"update {fate_table(judge.entity.name)} f set outcome = 'migrated', uid = a.uid, root_entity = null, "
-                f"root_key = null from arriving a where f.k = a.k::{judge.key.kind}"
-            )
-            self.duck.unregister("arriving")
+        """What became of rows since the fates were loaded."""
+        if not (news := self.news.get(judge.entity.name)):
+            return
+        fates, (outcomes, ids, root_entities, root_keys) = (
+            fate_table(judge.entity.name),
+            zip(*news.values(), strict=True),
+        )
+        arriving = {
+            "k": pa.array(list(news), pa.string()),
+            "outcome": pa.array(outcomes, pa.string()),
+            "uid": pa.array([uid and uid.bytes for uid in ids], pa.binary()),
+            "root_entity": pa.array(root_entities, pa.string()),
+            "root_key": pa.array(root_keys, pa.string()),
+        }
+        self.duck.register("arriving", pa.table(arriving))
+        self.duck.execute(f"delete from {fates} where k in (select k::{judge.key.kind} from arriving)")
+        self.duck.execute(
+            f"insert into {fates} select * replace (k::{judge.key.kind} as k) from arriving where outcome is not null"
+        )
+        self.duck.unregister("arriving")
 
     # -- what is given ----------------------------------------------------------------------------------------------
 
-    def _give(self, judge: Judge, amendments: Sequence[Amendment]) -> None:
+    def give(self, judge: Judge, amendments: Sequence[Amendment]) -> None:
         """Fills the tables that the amended judge looks into."""
         references = {r.column for r in judge.entity.references}
         for column in judge.given:
@@ -213,7 +217,10 @@ class Mender:
         none = "select null::varchar as entity, null::varchar as k, null::varchar as outcome, null::blob as uid, "
         fates = " union all ".join(
             [f"{none}null::varchar as root_entity, null::varchar as root_key where false"]
-            + [f"select '{p}', k::varchar, outcome, uid, root_entity, root_key from {fate_table(p)}" for p in parents]
+            + [
+                f"select {literal(p)}, k::varchar, outcome, uid, root_entity, root_key from {fate_table(p)}"
+                for p in parents
+            ]
         )
         self.duck.execute(
             f"""create or replace table {given_table(judge.entity.name, column)} as
@@ -271,6 +278,10 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
         """Writes a batch, down to the single rows that the target refuses."""
         place_carefully(self.worker.session, verdicts, gathered)
 
+    def stage(self, step: Step, work: Mapping[str, Assignment]) -> AbstractContextManager[Stage]:
+        """Where rows of a cyclic group wait until all of them are written."""
+        return Stage(step, self.plan, self.worker.session, work)
+
     def written(self, work: Assignment, ids: Sequence[UUID]) -> dict[UUID, int]:
         """uuid -> the xmin of each of these rows."""
         return versions(self.worker.session, work.table.qualified, work.judge.entity.id_column, ids)
@@ -281,7 +292,7 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
 
     # -- the belt ---------------------------------------------------------------------------------------------------
 
-    def _judged(self, judge: Judge, keys: Sequence[str]) -> Iterator[Verdicts]:
+    def judged(self, judge: Judge, keys: Sequence[str]) -> Iterator[Verdicts]:
         for at in range(0, len(keys), KEYS):
             among = judge.key.among(keys[at : at + KEYS])
             try:
@@ -290,62 +301,17 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
                 judged = list(self.worker.judged_where(judge, among, carefully=True))
             yield from judged
 
-    def _became(self, work: Assignment, gathered: Gathered) -> Mended:
-        self.home.setdefault(work.judge.entity.name, {}).update(gathered.home)
-        return self._fates(work, gathered)
+    def became(self, gathered: Gathered) -> Mended:
+        self.learn(gathered.work.judge.entity.name, {key: ("migrated", uid, None, None) for key, uid in gathered.home})
+        return self._fates(gathered)
 
-    def _fates(self, work: Assignment, gathered: Gathered) -> Mended:
-        ids = [uid for _, uid in gathered.home]
+    def _fates(self, gathered: Gathered) -> Mended:
+        work, ids = gathered.work, [uid for _, uid in gathered.home]
         written = self.written(work, ids)
         home = [Fate(key, uid, written[uid]) for key, uid in gathered.home]
         xids = {*written.values(), *(self.touched(work, ids) if work.table.triggers else ())}
         left = [Fate(key, left_for=code) for key, code in gathered.left]
         return Mended([*home, *left], gathered.nulled, xids, gathered.why, gathered.rules)
-
-
-@dataclass
-class Gathered(Chapter):
-    """Which rows came home under which uuid, and for what the others were left."""
-
-    home: list[tuple[str, UUID]] = field(default_factory=list)
-    left: list[tuple[str, str]] = field(default_factory=list)
-    why: list[Rejected] = field(default_factory=list)
-    rules: dict[str, str] = field(default_factory=dict)
-
-    def add(self, verdicts: Verdicts) -> None:
-        ids = verdicts.accepted[out_name(self.work.judge.entity.id_column)]
-        self.home += zip(verdicts.accepted_keys, (UUID(bytes=uid) for uid in ids.to_pylist()), strict=True)
-        self._reject(verdicts.rejected)
-        excluded = verdicts.excluded
-        rules = dict(zip(map(str, excluded["k"].to_pylist()), excluded["excluded"].to_pylist(), strict=True))
-        self.rules |= rules
-        self.left += rules.items()
-        if conceded := list(verdicts.conceded()):
-            self.nulled.append(self._nulled(conceded))
-
-    def add_refused(self, verdicts: Verdicts, refused: dict[int, Refusal]) -> None:
-        keys = verdicts.accepted_keys
-        self.add(verdicts.without(refused))
-        entity = self.work.judge.entity.name
-        rows = [_refused(self.work, entity, keys[place], refusal) for place, refusal in refused.items()]
-        self._reject(rejected_rows(rows))
-
-    def _reject(self, rows: Any) -> None:
-        for row in rows.to_pylist():
-            self.left.append((row["key"], row["code"]))
-            whose = (row[name] for name in ("root_entity", "root_key", "parent_entity", "parent_key"))
-            self.why.append(Rejected(row["key"], row["rejections"], *whose))
-
-
-def _refused(work: Assignment, entity: str, key: str, refusal: Refusal) -> dict[str, Any]:
-    """A row that the target refused. A value that another row has is a duplicate: here the target alone is asked."""
-    told = refusal_rejection(refusal)
-    unique = next((u for u in work.table.uniques if u.name == refusal.constraint), None)
-    if refusal.sqlstate == "23505" and unique is not None:
-        told |= {"code": Reason.DUPLICATE_KEY.value, "evidence": ", ".join(unique.columns)}
-        told |= dict.fromkeys(("detail", "parent_entity", "parent_key"))  # as the judge says it
-    rejections = json.dumps([told], ensure_ascii=False)
-    return told | {"key": key, "root_entity": entity, "root_key": key, "rejections": rejections}
 
 
 def _code(kind: Type, code: Reason | None) -> str | None:

@@ -1,7 +1,7 @@
 """Judging before writing, where verdicts hang together across chunks.
 
-A cyclic group is judged as if every parent in it migrated; then whoever needs a row that will not migrate falls, to the
-fixpoint. Unique values are compared over the whole entity and the rows already in the target: the lowest source key stays.
+A cyclic group is judged to its fixpoint. Unique values are compared over the whole entity and the rows already in the target:
+the lowest source key stays.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pyarrow as pa
 from rowcall.ledger.book import ChunkRecord
 from rowcall.move.duplicates import create_duplicates
 from rowcall.move.fates import create_fates, load_hopeful
+from rowcall.move.fixpoint import Fixpoint, Row, fates_sql
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Worker
-from rowcall.plan.ids import uuid5_sql
 from rowcall.plan.judge import Judge, duplicates_table
 from rowcall.plan.keys import bare, need_column
 from rowcall.plan.paths import fate_table
@@ -27,8 +27,6 @@ from rowcall.postgres.queries import named_queries
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.schema import Unique
 from rowcall.sql import ident, literal, qualified
-
-Refused = Mapping[tuple[str, str], object]
 
 
 class Prejudge:
@@ -40,10 +38,14 @@ class Prejudge:
         self._sql = named_queries("rowcall.move", "prejudge.sql")
 
     def run(
-        self, chunks: Iterable[ChunkRecord], prepare: Callable[[Step], None], refused: Refused | None = None
+        self,
+        chunks: Iterable[ChunkRecord],
+        prepare: Callable[[Step], None],
+        refused: Mapping[Row, object] | None = None,
     ) -> None:
         """`prepare` builds the step's route tables; it is called again once the fates are known."""
         self._do("create")
+        self.fixpoint = Fixpoint(self.duck)
         for judge in self.step.judges:
             create_duplicates(self.duck, judge)
             if self.step.group.cyclic:
@@ -52,12 +54,12 @@ class Prejudge:
         for chunk in chunks:
             self._chunk(self.plan.judge(chunk.entity), chunk)
         if refused:
-            self._refuse(refused)
-        self._spread()
+            self.fixpoint.refuse(refused)
+        self.fixpoint.spread()
         for judge in self.step.judges:
             self._duplicates(judge)
         if self.step.group.cyclic:
-            self._spread()
+            self.fixpoint.spread()
             for judge in self.step.judges:
                 self._fates(judge)
             prepare(self.step)
@@ -74,20 +76,13 @@ class Prejudge:
             for verdicts in self.worker.judged(judge, chunk):
                 self._add(judge, chunk, verdicts)
         except ComputationFailed:
-            self._do("forget", entity=judge.entity.name, chunk=chunk.id)
+            self.fixpoint.forget(judge, chunk.id)
+            self._do("forget", entity=judge.entity.name)
             for verdicts in self.worker.judged(judge, chunk, carefully=True):
                 self._add(judge, chunk, verdicts)
 
     def _add(self, judge: Judge, chunk: ChunkRecord, verdicts: Verdicts) -> None:
-        name = judge.entity.name
-        self.duck.register("verdicts", verdicts.table)
-        self._do("add", entity=name, chunk=chunk.id)
-        for place, group in enumerate(judge.group_references):
-            self.duck.execute(
-                f"insert into link select {literal(name)}, k::varchar, {group.name}_parent_entity, {group.name}_parent, "
-                f"{group.needs_sound}, {group.needs_included}, {place} from verdicts where {group.name}_parent is not null"
-            )
-        self.duck.unregister("verdicts")
+        self.fixpoint.add(judge, chunk.id, verdicts)
         for number, unique in enumerate(judge.uniques):
             self._claim(judge, number, unique, verdicts)
 
@@ -102,30 +97,10 @@ class Prejudge:
         )
         self.duck.unregister("claims")
 
-    # -- the fixpoint -----------------------------------------------------------------------------------------------
-
-    def _refuse(self, refused: Refused) -> None:
-        rows = pa.table({"entity": [e for e, _ in refused], "k": [k for _, k in refused]})
-        self.duck.register("refused", rows)
-        self._do("refuse")
-        self.duck.unregister("refused")
-
-    def _spread(self) -> None:
-        self._do("frontier")
-        while True:
-            self._do("spread")
-            if not _count(self.duck, "hit"):
-                return
-            self._do("mark")
-
     def _fates(self, judge: Judge) -> None:
         create_fates(self.duck, judge)
-        uid = uuid5_sql(self.plan.mapping.namespace, judge.entity, "k")
         self.duck.execute(
-            f"""insert into {fate_table(judge.entity.name)}
-            select k::{judge.key.kind}, case state when 'sound' then 'migrated' when 'bad' then 'quarantined' else state end,
-                   {uid}, case state when 'bad' then root_entity end, case when state <> 'sound' then root_key end
-            from pre where entity = {literal(judge.entity.name)}"""
+            f"insert into {fate_table(judge.entity.name)} {fates_sql(judge, self.plan.mapping.namespace)}"
         )
 
     # -- unique values ----------------------------------------------------------------------------------------------

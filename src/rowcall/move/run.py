@@ -17,10 +17,11 @@ from rowcall.move.chunking import chunk_ranges, unbooked
 from rowcall.move.duplicates import book_duplicates
 from rowcall.move.fates import load_from_ledger
 from rowcall.move.finish import Finisher, Look
-from rowcall.move.group import GroupSettler, Refused
+from rowcall.move.group import GroupSettler
 from rowcall.move.pools import Pool
 from rowcall.move.prejudge import Prejudge
 from rowcall.move.replan import Remains, plan_anew
+from rowcall.move.stage import Refused
 from rowcall.move.station import Station, Task, job_of
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.bulk import BULK

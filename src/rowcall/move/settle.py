@@ -62,6 +62,10 @@ class Chapter:
             )
         self.counts += Counts(len(refused), 0, len(refused), 0)
 
+    def told(self, refusal: Refusal) -> dict[str, Any]:
+        """What the target refused, as one of a row's rejections."""
+        return refusal_rejection(refusal)
+
     def quarantine(self, rows: Any) -> None:
         if rows.num_rows:
             self.quarantined.append(rows)

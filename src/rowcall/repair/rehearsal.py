@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -17,11 +17,14 @@ from rowcall.errors import NothingWaits, UsageError
 from rowcall.ledger.book import EntityRecord
 from rowcall.ledger.repairs import UNDECIDED, Fate, Quarantined, RepairBook
 from rowcall.move.assignment import Assignment
-from rowcall.move.mend import Gathered, Mended, Mender
+from rowcall.move.gathered import Gathered, Mended
+from rowcall.move.mend import Mender
+from rowcall.move.stage import Stage
 from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Worker
 from rowcall.plan.judge import Judge, duplicates_table
 from rowcall.plan.plan import Plan
+from rowcall.plan.step import Step
 from rowcall.postgres.read import Reader
 from rowcall.repair.effect import Effect, Request
 from rowcall.repair.planned import failed
@@ -58,13 +61,13 @@ class Rehearsal(Repairer):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """What a repair did that failed half way is taken back, as in a run."""
-        kept, home = self.rows.kept(), {entity: dict(keys) for entity, keys in self.mender.home.items()}
+        kept, news = self.rows.kept(), {entity: dict(told) for entity, told in self.mender.news.items()}
         try:
             with super().transaction():
                 yield
         except UsageError:
             self.rows.take_back(kept)
-            self.mender.home = home
+            self.mender.news = news
             raise
 
     def settle(self, repair: int, record: EntityRecord, mended: Mended, reason: str | None = None) -> None:
@@ -141,13 +144,28 @@ class Rehearser(Mender):
     def clear_duplicates(self, judge: Judge) -> None:
         """They stand as the forecast found them, but for rows whose unique values were amended (see `mend`)."""
 
-    def mend(self, entity: str, keys: Sequence[str], amendments: Sequence[Amendment]) -> Mended:
-        judge = self.plan.judge(entity)
+    def stage(self, step: Step, work: Mapping[str, Assignment]) -> AbstractContextManager[Stage]:
+        return _NoStage(step, self.plan, self.worker.session, work)
+
+    def give(self, judge: Judge, amendments: Sequence[Amendment]) -> None:
         unique = {column for u in judge.uniques for column in u.columns}
         if amended := sorted({a.key for a in amendments if a.column in unique}):
             listed = ", ".join(map(literal, amended))
-            self.duck.execute(f"delete from {duplicates_table(entity)} where k::varchar in ({listed})")
-        return super().mend(entity, keys, amendments)
+            self.duck.execute(f"delete from {duplicates_table(judge.entity.name)} where k::varchar in ({listed})")
+        super().give(judge, amendments)
+
+
+class _NoStage(Stage):
+    """Takes rows nowhere."""
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def take(self, verdicts: Verdicts) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 class RehearsalBook:

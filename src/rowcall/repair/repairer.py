@@ -17,9 +17,12 @@ from rowcall.errors import UsageError
 from rowcall.explain.samples import SHOWN, mask, numbered
 from rowcall.ledger.book import NULLED_REFERENCE, EntityRecord, Ledger
 from rowcall.ledger.repairs import Fate, Quarantined, RepairBook
-from rowcall.move.mend import KEYS, Mended, Mender
+from rowcall.move.circle import together
+from rowcall.move.gathered import Mended
+from rowcall.move.mend import KEYS, Mender
 from rowcall.move.worker import Worker
 from rowcall.plan.plan import Plan
+from rowcall.plan.step import Step
 from rowcall.postgres.copy import copy_in
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.read import Reader
@@ -28,6 +31,7 @@ from rowcall.repair.choice import choose, record_of
 from rowcall.repair.creation import Creator
 from rowcall.repair.decide import decide
 from rowcall.repair.effect import Effect, Request, Sample, by_code
+from rowcall.repair.kin import Homes, Kin, homes
 from rowcall.repair.meant import amendments, meant_column
 from rowcall.repair.remedy import Remedy
 from rowcall.repair.use import Use
@@ -35,7 +39,6 @@ from rowcall.repair.ways import Ways
 from rowcall.rows import Amendment, Disposition, Reason
 
 SAMPLES, AHEAD = 5, 12  # rows, and characters before a difference
-Homes = dict[str, list[str]]  # entity -> keys
 
 
 class _TakenBack(Exception):
@@ -70,6 +73,7 @@ class Repairer:
         self._reason = ""  # of the repair under way
         self.book, self.records = self._books()
         self.mender = self._mender(target)
+        self.kin = Kin(self.book, self.records, {e for s in plan.steps if s.group.cyclic for e in s.group.entities})
 
     def _books(self) -> tuple[RepairBook, dict[str, EntityRecord]]:
         return RepairBook(self.session), {record.name: record for record in Ledger(self.session).entities()}
@@ -95,7 +99,7 @@ class Repairer:
         try:
             with suppress(_TakenBack), self.transaction():
                 effect = self._do(request)
-                followed = {} if request.follow else self._follow_down(effect.repair or 0, _homes(effect.fates))
+                followed = {} if request.follow else self._follow_down(effect.repair or 0, homes(effect.fates))
                 victims = Counter(entity for (entity, _), fate in followed.items() if fate.target_id)
                 found.append(replace(effect, repair=None, victims=dict(victims)))
                 raise _TakenBack
@@ -128,7 +132,7 @@ class Repairer:
         else:
             self._amend(work, remedy, settings, record, keys)
         if request.follow:
-            work.fates |= self._follow_down(repair, _homes(work.fates))
+            work.fates |= self._follow_down(repair, homes(work.fates))
         return self._end(work, settings)
 
     def _decide(self, request: Request, remedy: Remedy) -> Effect:
@@ -190,8 +194,7 @@ class Repairer:
     ) -> None:
         use = self._use(work, remedy, settings, record, keys)
         meter = Meter(self.on_progress, "mend", record.name, len(keys))
-        waiting: list[str] = []
-        for part in _parts(keys):
+        for part in self._parts(record, keys):
             meant = [row for row in self.book.quarantined(record.id, part) if use.means(row)]
             work.chosen += len(meant)
             rows = self._unchanged(work, record, meant)
@@ -204,9 +207,8 @@ class Repairer:
             if remedy.extends(use):
                 fates = self._extend(work, remedy, use, record, fates)
             self._sample(work, use, rows, given, fates)
-            waiting += self._take_in(work, record.name, fates)
+            work.fates |= {(record.name, f.key): f for f in fates}
             meter.add(len(part))
-        self._rounds(work, record, waiting)
         left = [f for (entity, _), f in work.fates.items() if entity == record.name and f.left_for]
         self.book.note(work.id, record.id, left)
         meter.end()
@@ -219,6 +221,10 @@ class Repairer:
         work.amended -= len(stays)
         work.apart.update(str(fate.left_for) for fate in stays)
         return home
+
+    def _parts(self, record: EntityRecord, keys: Sequence[str]) -> Iterable[list[str]]:
+        """Rows that are mended one part after another; those of a cyclic group may need each other."""
+        return [list(keys)] if self.mender.step(record.name).group.cyclic else _parts(keys)
 
     def _use(
         self, work: _Work, remedy: Remedy, settings: Mapping[str, Any], record: EntityRecord, keys: Sequence[str]
@@ -241,12 +247,32 @@ class Repairer:
         return [row for row in rows if row.key not in changed]
 
     def _mend(self, work: _Work, record: EntityRecord, keys: Sequence[str]) -> list[Fate]:
-        """Sends rows through the belt; those that come home are settled."""
+        """Sends rows through the belt; those that come home are settled, and in a cyclic group those that these need, too."""
         if not keys:
             return []
+        step = self.mender.step(record.name)
+        if step.group.cyclic:
+            return self._together(work, step, {record.name: list(keys)})[record.name]
         mended = self.mender.mend(record.name, keys, self.book.amendments(record.id, keys))
         self.settle(work.id, record, mended, work.request.reason or None)
         return mended.fates
+
+    def _together(self, work: _Work, step: Step, asked: Homes) -> dict[str, list[Fate]]:
+        """Rows of a cyclic group, with those of it that keep them back."""
+        rows = self.kin.keepers(asked, step.group.entities)
+        for entity, keys in rows.items():
+            known = {row.key: row.payload for row in self.book.quarantined(self.records[entity].id, keys)}
+            changed = self.mender.changed(entity, known) - set(asked.get(entity, ()))  # those were looked at
+            rows[entity] = [key for key in keys if key not in changed]
+        amendments = {entity: self.book.amendments(self.records[entity].id, keys) for entity, keys in rows.items()}
+        found = together(self.mender, step, rows, asked, amendments)
+        for entity, mended in found.items():
+            self.settle(work.id, self.records[entity], mended, work.request.reason or None)
+            along = [f for f in mended.home if f.key not in set(asked.get(entity, ()))]
+            work.fates |= {(entity, f.key): f for f in along}
+        return {
+            entity: [f for f in mended.fates if f.key in set(asked.get(entity, ()))] for entity, mended in found.items()
+        }
 
     def settle(self, repair: int, record: EntityRecord, mended: Mended, reason: str | None = None) -> None:
         if home := mended.home:
@@ -257,71 +283,45 @@ class Repairer:
             copy_in(self.session, "rowcall.nulled_reference", NULLED_REFERENCE, mended.nulled)
         self.book.add_xids(repair, mended.xids)
 
-    def _take_in(self, work: _Work, entity: str, fates: Iterable[Fate]) -> list[str]:
-        """Notes fates; the keys of rows that wait for a parent of their own cyclic group."""
-        work.fates |= {(entity, f.key): f for f in fates}
-        if not self.mender.step(entity).group.cyclic:
-            return []
-        return [f.key for f in fates if f.left_for == Reason.PARENT_QUARANTINED.value]
-
-    def _rounds(self, work: _Work, record: EntityRecord, waiting: list[str]) -> None:
-        """In a cyclic group rows may wait for each other: again, until none comes home any more."""
-        while waiting:
-            before = len(waiting)
-            left: list[str] = []
-            for part in _parts(waiting):
-                left += self._take_in(work, record.name, self._mend(work, record, part))
-            if len(left) == before:
-                return
-            waiting = left
-
     # -- victims ----------------------------------------------------------------------------------------------------
 
     def _follow_up(self, work: _Work, entity: str, keys: Sequence[str]) -> None:
         """These victims, and those in quarantine that keep them back, parents first."""
-        wanted: dict[str, dict[str, None]] = {entity: dict.fromkeys(keys)}
-        frontier: Homes = {entity: list(keys)}
-        while frontier:
-            above: Homes = {}
-            for name, below in frontier.items():
-                for parent, key in self.book.kept_by(self.records[name].id, below):
-                    if key not in wanted.setdefault(parent, {}):
-                        wanted[parent][key] = None
-                        above.setdefault(parent, []).append(key)
-            frontier = above
+        wanted = self.kin.keepers({entity: list(keys)}, self.records)
         work.chosen = work.amended = len(keys)
-        again, changed = self._again(work.id, {name: list(found) for name, found in wanted.items()})
+        again, changed = self._again(work.id, wanted)
         work.changed, work.amended = changed, work.amended - min(changed, work.amended)
         work.fates |= again
         work.fates = {(e, k): f for (e, k), f in work.fates.items() if f.target_id or e == entity}
 
     def _again(self, repair: int, wanted: Homes) -> tuple[dict[tuple[str, str], Fate], int]:
-        """Rows judged again as they are, entity by entity in the order of the plan; and how many changed at the source."""
+        """Rows judged again as they are, step by step; and how many changed at the source."""
         work = _Work(repair, Request("", "", "", reason=self._reason), {}, [], self._creator(repair))
-        for judge in (j for step in self.plan.steps for j in step.judges):
-            record = self.records[judge.entity.name]
-            if not (keys := wanted.get(record.name, [])):
-                continue
-            meter = Meter(self.on_progress, "mend", record.name, len(keys))
-            waiting: list[str] = []
-            for part in _parts(keys):
-                rows = self._unchanged(work, record, self.book.quarantined(record.id, part))
-                waiting += self._take_in(work, record.name, self._mend(work, record, [row.key for row in rows]))
-                meter.add(len(part))
-            self._rounds(work, record, waiting)
+        for step in self.plan.steps:
+            asked: Homes = {}
+            for record in (self.records[name] for name in step.group.entities if wanted.get(name)):
+                keys = wanted[record.name]
+                meter = Meter(self.on_progress, "mend", record.name, len(keys))
+                for part in _parts(keys):
+                    same = [r.key for r in self._unchanged(work, record, self.book.quarantined(record.id, part))]
+                    if step.group.cyclic:
+                        asked.setdefault(record.name, []).extend(same)
+                    else:
+                        work.fates |= {(record.name, f.key): f for f in self._mend(work, record, same)}
+                    meter.add(len(part))
+            if asked:
+                for name, fates in self._together(work, step, asked).items():
+                    work.fates |= {(name, f.key): f for f in fates}
         return work.fates, work.changed
 
     def _follow_down(self, repair: int, frontier: Homes) -> dict[tuple[str, str], Fate]:
         """The victims behind rows that came home, level by level; those that come home."""
         home: dict[tuple[str, str], Fate] = {}
         while frontier:
-            pairs = [(entity, key) for entity, keys in frontier.items() for key in keys]
-            wanted: Homes = {}
-            for entity, key in self.book.victims_of(pairs):
-                wanted.setdefault(entity, []).append(key)
+            wanted = self.kin.victims(frontier)
             found = {row: fate for row, fate in self._again(repair, wanted)[0].items() if fate.target_id}
             home |= found
-            frontier = _homes(found)
+            frontier = homes(found)
         return home
 
     # -- samples ----------------------------------------------------------------------------------------------------
@@ -363,14 +363,6 @@ def _parent(a: Amendment) -> str | None:
     if a.parent_id is not None:
         return f"a new row of {a.parent_entity}"
     return f"{a.parent_entity} {a.parent_key}" if a.parent_key is not None else None
-
-
-def _homes(fates: Mapping[tuple[str, str], Fate]) -> Homes:
-    found: Homes = {}
-    for (entity, key), fate in fates.items():
-        if fate.target_id:
-            found.setdefault(entity, []).append(key)
-    return found
 
 
 def _parts(keys: Sequence[str]) -> Iterable[list[str]]:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rowcall.ledger.book import EntityRecord
 from rowcall.ledger.repairs import Fate
-from rowcall.move.mend import KEYS, Mended
+from rowcall.move.circle import together
+from rowcall.move.gathered import Mended, Rejected
+from rowcall.move.mend import KEYS
+from rowcall.plan.step import Step
 from rowcall.progress import Meter
 from rowcall.repair.repairer import Repairer
 
@@ -22,8 +26,8 @@ RETRY = "retry"
 
 @dataclass(frozen=True)
 class Retried:
-    """Entity -> rows: read anew, come home, excluded by a rule now, gone at the source. `repair` is the number in the book of
-    each entity's retry."""
+    """Entity -> rows: read anew, come home, excluded by a rule now, gone at the source. `repairs` are the numbers in the book:
+    one for each entity, or cyclic group."""
 
     read: dict[str, int] = field(default_factory=dict)
     home: dict[str, int] = field(default_factory=dict)
@@ -46,58 +50,85 @@ def retry(repairer: Repairer) -> Retried:
 
 class _Retry:
     def __init__(self, repairer: Repairer) -> None:
-        self.repairer, self.book = repairer, repairer.book
+        self.repairer, self.book, self.mender = repairer, repairer.book, repairer.mender
         self.counts = {name: Counter[str]() for name in ("read", "home", "excluded", "gone")}
         self.repairs: list[int] = []
 
     def __call__(self) -> Retried:
-        for judge in (j for step in self.repairer.plan.steps for j in step.judges):
-            record = self.repairer.records[judge.entity.name]
-            keys = [key for (key,) in self.book.rows("undecided", record.id)]
-            if keys:
-                self._entity(record, keys)
+        for step in self.repairer.plan.steps:
+            waiting = {
+                name: [k for (k,) in self.book.rows("undecided", self._record(name).id)] for name in step.group.entities
+            }
+            waiting = {name: keys for name, keys in waiting.items() if keys}
+            if step.group.cyclic and waiting:
+                with self._repair(waiting) as repair:
+                    self._together(repair, step, waiting)
+            else:
+                for name, keys in waiting.items():
+                    with self._repair({name: keys}) as repair:
+                        self._apart(repair, name, keys)
         told = {name: {e: rows for e, rows in found.items() if rows} for name, found in self.counts.items()}
         return Retried(**told, repairs=tuple(self.repairs))
 
-    def _entity(self, record: EntityRecord, keys: list[str]) -> None:
-        repair, name = self.book.next_id(), record.name
-        mapping = self.repairer.plan.mapping.fingerprint
+    def _record(self, name: str) -> EntityRecord:
+        return self.repairer.records[name]
+
+    @contextmanager
+    def _repair(self, waiting: Mapping[str, Sequence[str]]) -> Iterator[int]:
+        """A line in the book of repairs: rows that need each other can only be taken back together."""
+        repair, mapping = self.book.next_id(), self.repairer.plan.mapping.fingerprint
         self.book.add(
-            repair, record.id, RETRY, RETRY, {}, "command", self.repairer.actor, "the source was read anew", mapping,
-            self.repairer.source_read,
+            repair, self._record(next(iter(waiting))).id, RETRY, RETRY, {}, "command", self.repairer.actor,
+            "the source was read anew", mapping, self.repairer.source_read,
         )  # fmt: skip
-        self.counts["read"][name] = len(keys)
-        meter = Meter(self.repairer.on_progress, "mend", name, len(keys))
-        waiting, chosen = keys, len(keys)
-        while waiting:  # in a cyclic group rows may wait for each other
-            before = self.counts["home"][name]
-            left: list[str] = []
-            for at in range(0, len(waiting), KEYS):
-                part = waiting[at : at + KEYS]
-                left += self._part(repair, record, part)
-                meter.add(len(part) if waiting is keys else 0)
-            cyclic = self.repairer.mender.step(name).group.cyclic
-            waiting = left if cyclic and self.counts["home"][name] > before else []
-        home = self.counts["home"][name]
-        if home or self.counts["excluded"][name] or self.counts["gone"][name]:
-            self.book.sums(repair, chosen, home, home, 0)
+        self.counts["read"].update({name: len(keys) for name, keys in waiting.items()})
+        yield repair
+        home, excluded, gone = (
+            sum(self.counts[what][name] for name in waiting) for what in ("home", "excluded", "gone")
+        )
+        if home or excluded or gone:
+            self.book.sums(repair, sum(map(len, waiting.values())), home, home, 0)
             self.repairs.append(repair)
         else:  # nothing that could be taken back
             self.book.forget(repair)
+
+    def _apart(self, repair: int, name: str, keys: Sequence[str]) -> None:
+        """Reads and settles an entity's rows, one part after another."""
+        record = self._record(name)
+        for part in self._parts(name, keys):
+            present = self._present(repair, record, part)
+            mended = self.mender.mend(name, present, self.book.amendments(record.id, present))
+            self._settle(repair, record, mended)
+
+    def _together(self, repair: int, step: Step, waiting: Mapping[str, Sequence[str]]) -> None:
+        """The rows of a cyclic group, which may need each other."""
+        rows = {
+            name: [key for part in self._parts(name, keys) for key in self._present(repair, self._record(name), part)]
+            for name, keys in waiting.items()
+        }
+        amendments = {name: self.book.amendments(self._record(name).id, keys) for name, keys in rows.items()}
+        for name, mended in together(self.mender, step, rows, rows, amendments).items():
+            self._settle(repair, self._record(name), mended)
+
+    def _parts(self, name: str, keys: Sequence[str]) -> Iterator[Sequence[str]]:
+        meter = Meter(self.repairer.on_progress, "mend", name, len(keys))
+        for at in range(0, len(keys), KEYS):
+            yield keys[at : at + KEYS]
+            meter.add(len(keys[at : at + KEYS]))
         meter.end()
 
-    def _part(self, repair: int, record: EntityRecord, keys: Sequence[str]) -> list[str]:
-        """Reads and settles some rows; those that are still in quarantine."""
-        payloads = self.repairer.mender.payloads(record.name, keys)
-        gone = [key for key in keys if key not in payloads]
-        present = [key for key in keys if key in payloads]
-        mended = self.repairer.mender.mend(record.name, present, self.book.amendments(record.id, present))
+    def _present(self, repair: int, record: EntityRecord, keys: Sequence[str]) -> list[str]:
+        """Those of the rows that the source still has; the others are settled as gone."""
+        there = self.mender.payloads(record.name, keys)
+        self._drop(repair, record, [key for key in keys if key not in there])
+        return [key for key in keys if key in there]
+
+    def _settle(self, repair: int, record: EntityRecord, mended: Mended) -> None:
         self.repairer.settle(repair, record, mended)
         self._exclude(repair, record, mended)
-        self._reject(record, mended, payloads)
-        self._drop(repair, record, gone)
+        for at in range(0, len(mended.rejected), KEYS):
+            self._reject(record, mended.rejected[at : at + KEYS])
         self.counts["home"][record.name] += len(mended.home)
-        return [rejected.key for rejected in mended.rejected]
 
     def _exclude(self, repair: int, record: EntityRecord, mended: Mended) -> None:
         if not mended.excluded:
@@ -109,13 +140,16 @@ class _Retry:
         self.book.do("exclude_late", keys, list(mended.excluded.values()), entity=record.id)
         self.book.do("exclude_sums", keys, entity=record.id)
         self.book.do("drop_quarantined", record.id, keys)
+        self.mender.learn(record.name, {key: ("excluded", None, None, rule) for key, rule in mended.excluded.items()})
         self.counts["excluded"][record.name] += len(keys)
 
-    def _reject(self, record: EntityRecord, mended: Mended, payloads: dict[str, str]) -> None:
-        amended = {a.key for a in self.book.amendments(record.id, [r.key for r in mended.rejected])}
+    def _reject(self, record: EntityRecord, rejected: Sequence[Rejected]) -> None:
+        self.mender.learn(record.name, {r.key: ("quarantined", None, r.root_entity, r.root_key) for r in rejected})
+        payloads = self.mender.payloads(record.name, [r.key for r in rejected])
+        amended = {a.key for a in self.book.amendments(record.id, [r.key for r in rejected])}
         known = {row.key: row.payload for row in self.book.quarantined(record.id, sorted(amended))}
         # What is wrong with a row as it was read stays: its amendments hide a part of it.
-        rows = [r for r in mended.rejected if r.key not in amended or json.loads(payloads[r.key]) != known[r.key]]
+        rows = [r for r in rejected if r.key not in amended or json.loads(payloads[r.key]) != known[r.key]]
         if not rows:
             return
         self.book.do(
@@ -133,4 +167,5 @@ class _Retry:
         self.book.do("gone_sums", gone, entity=record.id)
         self.book.do("drop_lines", gone, entity=record.id)
         self.book.do("drop_quarantined", record.id, gone)
+        self.mender.learn(record.name, dict.fromkeys(gone, (None, None, None, None)))
         self.counts["gone"][record.name] += len(gone)

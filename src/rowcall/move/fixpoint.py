@@ -1,0 +1,89 @@
+"""Rows that need each other: each is judged as if every parent of its own cyclic group migrated; then whoever needs a row that
+will not migrate falls, to the fixpoint. So rows of a circle migrate together, or none of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pyarrow as pa
+
+from rowcall.move.verdicts import Verdicts
+from rowcall.plan.ids import uuid5_sql
+from rowcall.plan.judge import Judge
+from rowcall.postgres.queries import named_queries
+from rowcall.sql import literal
+
+Row = tuple[str, str]  # entity, key
+
+
+def fates_sql(judge: Judge, namespace: UUID) -> str:
+    """DuckDB SQL for the fates (see move.fates) of an entity's rows as the table `pre` has them."""
+    return (
+        f"select k::{judge.key.kind} as k, case state when 'sound' then 'migrated' when 'bad' then 'quarantined' else state end "
+        f"as outcome, {uuid5_sql(namespace, judge.entity, 'k')} as uid, case state when 'bad' then root_entity end as root_entity, "
+        f"case when state <> 'sound' then root_key end as root_key from pre where entity = {literal(judge.entity.name)}"
+    )
+
+
+class Fixpoint:
+    """Over the workspace's tables `pre` (entity, k, chunk, state: sound, bad or excluded, root_entity, root_key: what will become
+    of each row) and `link` (who needs whom)."""
+
+    def __init__(self, duck: duckdb.DuckDBPyConnection) -> None:
+        self.duck = duck
+        self._sql = named_queries("rowcall.move", "fixpoint.sql")
+        self._do("create")
+
+    def add(self, judge: Judge, chunk: int, verdicts: Verdicts) -> None:
+        name = judge.entity.name
+        self.duck.register("verdicts", verdicts.table)
+        self._do("add", entity=name, chunk=chunk)
+        for place, group in enumerate(judge.group_references):
+            self.duck.execute(
+                f"insert into link select {literal(name)}, k::varchar, {group.name}_parent_entity, {group.name}_parent, "
+                f"{group.needs_sound}, {group.needs_included}, {place} from verdicts where {group.name}_parent is not null"
+            )
+        self.duck.unregister("verdicts")
+
+    def forget(self, judge: Judge, chunk: int) -> None:
+        """What a chunk added: its judging failed half way."""
+        self._do("forget", entity=judge.entity.name, chunk=chunk)
+
+    def refuse(self, refused: Mapping[Row, object]) -> None:
+        """These fall: the target does not take them."""
+        rows = pa.table({"entity": [e for e, _ in refused], "k": [k for _, k in refused]})
+        self.duck.register("refused", rows)
+        self._do("refuse")
+        self.duck.unregister("refused")
+
+    def spread(self) -> None:
+        """Whoever needs one that fell falls, too."""
+        self._do("frontier")
+        while True:
+            self._do("spread")
+            if not self.duck.sql("from hit limit 1").fetchone():
+                return
+            self._do("mark")
+
+    def keep(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """Of the sound rows only these (entity -> keys) and those that they need: the others are as if never added."""
+        rows = [(entity, key) for entity, keys in wanted.items() for key in keys]
+        asked = pa.table(
+            {"entity": pa.array([e for e, _ in rows], pa.string()), "k": pa.array([k for _, k in rows], pa.string())}
+        )
+        self.duck.register("asked", asked)
+        self._do("keep")
+        self.duck.unregister("asked")
+
+    def rows(self, entity: str) -> list[str]:
+        """Keys of an entity's rows, as they were added or kept."""
+        found = self.duck.execute("select k from pre where entity = $entity order by length(k), k", {"entity": entity})
+        return [key for (key,) in found.fetchall()]
+
+    def _do(self, name: str, **params: Any) -> None:
+        for statement in self._sql[name].split(";\n"):
+            used = {key: value for key, value in params.items() if f"${key}" in statement}
+            self.duck.execute(statement, used or None)
