@@ -18,6 +18,7 @@ from rowcall.errors import NothingWaits, UsageError
 from rowcall.ledger import Ledger, need_complete, need_ledger
 from rowcall.ledger.records import entity_records
 from rowcall.ledger.repairs import RepairBook, RepairRecord
+from rowcall.mapping.load import load
 from rowcall.mapping.model import Endpoint, Mapping
 from rowcall.move.belt import Stop, attended, interruptible
 from rowcall.move.worker import Worker
@@ -88,11 +89,14 @@ class Healing:
     def dispose(
         self, entity: str, code: str, disposition: str, reason: str, keys: tuple[str, ...] | None = None
     ) -> Effect:
-        """Decides about the open rows of a cause. Needs the target alone. Raises UsageError where there are none."""
+        """Decides about the open rows of a cause. Needs the target alone, unless the project file has settings for such a decision
+        about them. Raises UsageError where there are none."""
         if not reason.strip():
             raise UsageError("a decision needs a reason", hint="write `--reason TEXT`, for the audit")
         remedies = find_remedies(self.folder)
         name = named(remedies, disposition)
+        if (load(self.file).document.remedies or {}).get(f"{entity}/{code}", {}).get(name):
+            return self.apply(Request(entity, code, name, {}, reason, keys=keys))
         with self._target() as (target, ledger), target.transaction():
             records = {record.name: record for record in ledger.entities()}
             request = Request(entity, code, name, {}, reason, keys=keys)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from conftest import Project
 
+from repair.conftest import Opened
 from repair.world import apply, asked, refused
 
 ALL = (
@@ -48,3 +50,12 @@ def test_settings_that_are_none(pristine: Project) -> None:
         pristine, "notes/rule_failed", "archive", to="nodes", values={"name": {"kept": "all"}}
     )
     assert "has no setting 'column'" in refused(pristine, "regions/too_long", "archive", column="name")
+
+
+def test_a_decision_heeds_what_the_project_file_says_of_it(open_world: Opened) -> None:
+    note = {"to": "notes", "values": {"ticket_id": {"to": "tickets", "path": "ticket_id"}, "body": {"kept": "payload"}}}
+    world = open_world(more="remedies: " + json.dumps({"parts/out_of_range": {"archive": note}}))
+    effect = world.migration.healing.dispose("parts", "out_of_range", "archived", "kept as notes")
+    assert (effect.decided, effect.created) == (2, 2)
+    kept = world.target.value("select count(*) from notes join rowcall.synthetic_row s on s.target_id = notes.id")
+    assert kept == 2

@@ -105,3 +105,17 @@ def test_a_parent_of_the_same_table(pristine: Project) -> None:
 )
 def test_settings_that_are_none(pristine: Project, settings: dict[str, Any], told: str) -> None:
     assert told in refused(pristine, CAUSE, "stub_parent", **settings)
+
+
+def test_a_parent_waits_for_a_row_with_a_second_defect(world: Project) -> None:
+    """Order 121 names a shop and a helper that are not there: it comes home once both are healed, by the parents made before."""
+    shop = {"customer_id": {"to": "customers", "path": "customer_id"}}
+    cause = "tickets/dangling_reference"
+    first = apply(world, cause, "stub_parent", column="shop_id", keys=("121",), values=shop)
+    assert (first.created, first.idle, first.home) == (1, 1, {})
+    again = apply(world, cause, "stub_parent", column="shop_id", keys=("121",), per="row", values=shop)
+    assert (again.created, again.idle, dict(again.refused)) == (1, 1, {})
+    world.migration.healing.undo(again.repair or 0)
+    last = apply(world, cause, "stub_parent", column="helper_id", keys=("121",), values=A_CUSTOMER)
+    assert (last.created, last.idle, last.home) == (1, 0, {"tickets": 1})
+    assert world.migration.verify().ok

@@ -6,8 +6,9 @@ marks it as synthetic for ever.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -30,12 +31,26 @@ def _named(child: Entity, column: str, whom: str) -> str:
     return f"{child.name}.{column} {sha256(whom.encode()).hexdigest()[:32]}"
 
 
+def _kind(whom: str) -> str:
+    """`row`, `parent` or `owner`: the first word of for whom a parent is made."""
+    return whom.split(" ", 1)[0]
+
+
+_PARTING = r"[\s:/%]"  # what parts an identity from a key
+
+
+def _hex(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]):x}"
+
+
 class Creator:
-    """Of one repair. `created` counts its rows, `refused` those that could not be written, by code."""
+    """Of one repair. `created` counts its rows, `refused` those that could not be written, by code; `users`: for whom a parent was
+    created -> the rows (entity, key) that are to have it."""
 
     def __init__(self, repair: int, plan: Plan, mender: Mender, book: RepairBook, probe: ServerProbe) -> None:
         self.repair, self.plan, self.mender, self.book, self.probe = repair, plan, mender, book, probe
         self.created, self.refused, self.xids = 0, Counter[str](), set[int]()
+        self.users: dict[str, list[tuple[str, str]]] = {}
 
     def create(
         self, child: Entity, column: str, parent: str, values: Mapping[str, Any], whom: Mapping[str, str]
@@ -49,9 +64,23 @@ class Creator:
             if text not in ids:
                 first.setdefault(text, key)
         if first:
-            derived = self._derived(child, column, home, values)
-            ids |= self._make(derived, child, parent, first, ())
+            # What is made for a row, for its owner or for the parent that it names are different rows.
+            kinds: dict[str, dict[str, str]] = {}
+            for text, key in first.items():
+                kinds.setdefault(_kind(whom[key]), {})[text] = key
+            for kind, texts in kinds.items():
+                derived = self._derived(child, f"{column}.{kind}", home, values)
+                made = self._make(derived, child, parent, texts, ())
+                self.users |= {text: [] for text in made}
+                ids |= made
+        for key, text in named.items():
+            if text in self.users:
+                self.users[text].append((child.name, key))
         return {key: ids[text] for key, text in named.items() if text in ids}
+
+    def idle(self, home: Container[tuple[str, str]]) -> int:
+        """How many of the created parents no row at home has: what was to have them waits for something else."""
+        return sum(not any(row in home for row in rows) for rows in self.users.values())
 
     def note(self, child: Entity, to: str, values: Mapping[str, Any], kept: Mapping[str, Mapping[str, str]]) -> int:
         """Makes a row of the entity `to` for each of these rows (key -> what is kept of it by its name); how many. A value
@@ -84,7 +113,7 @@ class Creator:
 
     def _derived(self, child: Entity, column: str, home: Entity, values: Mapping[str, Any]) -> Entity:
         raw: dict[str, Any] = {"from": child.source, "to": home.target, "key": list(child.key), "id": home.id_column}
-        raw |= {"identity": f"made.{child.identity}.{column}", "columns": {}, "references": {}}
+        raw |= {"identity": f"made.{child.identity}.{re.sub(_PARTING, _hex, column)}", "columns": {}, "references": {}}
         for name, value in values.items():
             if isinstance(value, dict) and ("path" in value or "paths" in value or "by_type" in value):
                 raw["references"][name] = value

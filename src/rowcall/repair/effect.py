@@ -50,7 +50,8 @@ class Effect:
     """`repair` is its number, None for a preview. `chosen`: rows of the cause; `amended`: those that the remedy had something for;
     `home`: entity -> rows that came home (or, by a decision, were `decided`); `victims`: entity -> rows that can follow them;
     `left`: code -> amended rows that something else keeps back; `changed`: rows that are no longer at the source as they were;
-    `created`: synthetic rows; `refused`: code -> rows that could not be created. `fates`: (entity, key) -> fate."""
+    `created`: synthetic rows, `idle` of them used by no row yet; `refused`: code -> rows that could not be created. `fates`:
+    (entity, key) -> fate."""
 
     request: Request
     repair: int | None
@@ -63,6 +64,7 @@ class Effect:
     decided: int = 0
     changed: int = 0
     created: int = 0
+    idle: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     keys: tuple[str, ...] = field(default=(), repr=False)  # of the rows that were decided about
@@ -96,6 +98,7 @@ class Effect:
             "unhealed": self.unhealed,
             "changed_at_source": self.changed,
             "created": self.created,
+            "idle": self.idle,
             "refused": dict(self.refused),
             "samples": [sample.as_json() for sample in self.samples],
         }

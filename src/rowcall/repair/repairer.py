@@ -181,7 +181,8 @@ class Repairer:
             work.id = 0
         return Effect(
             work.request, work.id or None, settings, work.chosen, work.amended, dict(home), {}, left, 0,
-            work.changed, created, dict(work.creator.refused), tuple(work.samples), fates=work.fates,
+            work.changed, created, work.creator.idle({row for row, fate in work.fates.items() if fate.target_id}),
+            dict(work.creator.refused), tuple(work.samples), fates=work.fates,
         )  # fmt: skip
 
     def _creator(self, repair: int) -> Creator:

@@ -49,6 +49,8 @@ def _beside(effect: Effect, done: bool) -> Iterator[str]:
     if effect.created:
         made = are(effect.created, "was", "were") if done else "would be"
         yield f"{count(effect.created, 'row')} {made} created, marked as synthetic in the ledger"
+    if effect.idle:
+        yield f"{count(effect.idle)} of these {are(effect.idle, 'waits', 'wait')} for rows that something else keeps back"
     for code, rows in effect.refused.items():
         yield f"{count(rows, 'row')} could not be created: {code}"
     if effect.unhealed:

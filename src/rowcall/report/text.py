@@ -143,6 +143,8 @@ def proof_lines(causes: Sequence[Cause]) -> Iterator[str]:
             more = f"has {count(cause.proof.surplus)} too many" if cause.proof.surplus else ""
             told = f" ({', '.join(cause.proof.examples)})" if cause.proof.examples else ""
             yield f"{cause.entity}/{cause.code} is UNPROVEN: its proof {' and '.join(filter(None, (lacks, more)))}{told}"
+    if any(cause.proof and cause.proof.held is False for cause in causes):
+        yield "rows that changed at the source since they were judged differ: `rowcall run --retry` reads those in quarantine anew"
     held = sum(1 for cause in causes if cause.proof and cause.proof.held)
     yield f"{held} of {count(len(causes), 'proof')} hold: `rowcall explain ENTITY` prints them"
 
