@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rowcall.cli import app
+from rowcall.frame import guarded
 from rowcall.postgres.embedded import EmbeddedServers
 
 
@@ -39,6 +43,18 @@ def rowcall(*words: str | Path, cwd: Path | None = None, env: dict[str, str] | N
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def here(*words: str | Path) -> Done:
+    """The same in this process, which has imported everything already: for commands whose own process does not matter."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for key in [key for key in os.environ if key.startswith("ROWCALL_")]:
+            patch.delenv(key)
+        patch.setattr(sys, "argv", ["rowcall", *map(str, words)])
+        code = guarded(app)
+    assert "Traceback" not in err.getvalue()
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from rowcall.postgres.embedded import EmbeddedServers
 
-from .conftest import rowcall
+from .conftest import here, rowcall
 
 MESSAGES = ("case_messages/dangling_reference", "case_messages/cyclic_path")
 
@@ -28,7 +28,7 @@ def seed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def call(folder: Path, *words: str, code: int = 0) -> Any:
-    done = rowcall("-p", folder, *words, "--json", "--quiet")
+    done = here("-p", folder, *words, "--json", "--quiet")
     assert done.code == code, done.err
     return done.json
 
@@ -107,5 +107,5 @@ def test_mistakes_are_told_in_words(seed_demo: Path) -> None:
         ("purge",): "are open in quarantine",
         ("run", "--retry", "--restart"): "--retry goes with neither",
     }.items():
-        done = rowcall("-p", seed_demo, *words)
+        done = here("-p", seed_demo, *words)
         assert (done.code, told in done.err, "next:" in done.err) == (2, True, True), (words, done.err)

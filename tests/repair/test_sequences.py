@@ -187,13 +187,15 @@ def over_one_world(project: Project, monkeypatch: pytest.MonkeyPatch, seed: int,
             SEEN["sequences"] += 1
 
 
-@pytest.mark.parametrize(
-    "seed", [400, 600, 700, 800, 1200, 2000, 2100, 2500, 3000, 3300]
-)  # of worlds that are soon judged
+# Seeds of worlds -> sequences over each; fewer where a cyclic group makes each repair long.
+WORLDS = {400: 1, 600: 4, 700: 1, 1200: 5, 2000: 5, 2100: 4, 2500: 5, 3000: 5}
+
+
+@pytest.mark.parametrize("seed", WORLDS)
 def test_undoing_all_leaves_everything_as_it_was(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    over_one_world(make_project(), monkeypatch, seed, 3)
+    over_one_world(make_project(), monkeypatch, seed, WORLDS[seed])
 
 
 def test_the_sequences_are_worth_it() -> None:

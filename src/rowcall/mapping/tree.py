@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -55,7 +56,7 @@ class Tree:
 def parse(text: str, faults: Faults) -> Tree:
     """The tree of a YAML text. Slips that leave a tree (duplicate keys, odd tags) go to `faults`, others are raised."""
     try:
-        root = YAML(typ="rt", pure=True).compose(io.StringIO(text))
+        root = _composed(text)
     except RecursionError:
         faults.add(1, 1, "is nested too deeply: write it flatter")
         raise MappingError(faults.found) from None
@@ -69,6 +70,12 @@ def parse(text: str, faults: Faults) -> Tree:
     reader = _Reader(text, faults)
     reader.tree.value = reader.value(root, ())
     return reader.tree
+
+
+@lru_cache(maxsize=4)  # a command reads its file for the servers, and again for the rest
+def _composed(text: str) -> Node | None:
+    root: Node | None = YAML(typ="rt", pure=True).compose(io.StringIO(text))
+    return root
 
 
 def _syntax(error: Exception, text: str) -> tuple[int, int, str]:
