@@ -90,7 +90,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Table:
-    """`kind` is pg_class.relkind: r(elation), p(artitioned), v(iew), m(aterialised view), f(oreign)."""
+    """`kind` is pg_class.relkind: r(elation), p(artitioned), v(iew), m(aterialised view), f(oreign),
+    or q: a query of the mapping."""
 
     schema: str
     name: str
@@ -114,6 +115,14 @@ class Table:
     def is_unique(self, columns: tuple[str, ...]) -> bool:
         """Whether no two rows can share the values of these columns."""
         return any(set(u.columns) <= set(columns) for u in self.uniques)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The columns of a query, and the tables ("schema.table") that it reads."""
+
+    columns: tuple[Column, ...]
+    tables: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,10 @@ class Schema:
             if key.table in tables:
                 tables[key.table] = _with_key(tables[key.table], key)
         return replace(self, tables=tables)
+
+    def beside(self, tables: Iterable[Table]) -> Schema:
+        """With further tables."""
+        return replace(self, tables={**self.tables, **{table.qualified: table for table in tables}})
 
     def table(self, name: str) -> Table | None:
         """A table by "name" (in the default schema) or "schema.name"."""

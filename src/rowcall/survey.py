@@ -39,7 +39,7 @@ def survey(
     content = content_types(mapping, source)
     machine = Machine(cpus(), Room(*read_room(source)), Room(*read_room(target)))
     return mapping, Knowledge(
-        source_schema, target_schema, types, content, literals, machine, _occupied(target, mapping, ledger),
+        source_schema.beside(mapping.queries), target_schema, types, content, literals, machine, _occupied(target, mapping, ledger),
         _keys(target, mapping, away), _sequences(source, mapping), _admin_log(source, source_schema, mapping),
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def types_of(entities: Iterable[Entity], probe: ServerProbe) -> dict[tuple[str, 
     found: dict[tuple[str, str], Type] = {}
     for entity in entities:
         expressions = [rule.sql for rule in entity.columns if rule.sql is not None]
-        for sql, type_ in zip(expressions, probe.types(entity.source, expressions), strict=True):
+        for sql, type_ in zip(expressions, probe.types(entity.relation(), expressions), strict=True):
             assert isinstance(type_, Type)  # the mapping's check asked the same
             found[(entity.source, sql)] = type_
     return found
@@ -155,7 +155,7 @@ def estimate(source: Session, plan: Plan, rows: int, judged_seconds: float) -> d
 
     Bytes of WAL and disk count the rows and their indexes once (pg_total_relation_size) and about 150 bytes a ledger line.
     """
-    tables = ", ".join(f"{literal(t)}::regclass" for t in {qualified(e.source) for e in plan.mapping.entities})
+    tables = ", ".join(f"{literal(t)}::regclass" for t in {qualified(e.base) for e in plan.mapping.entities})
     size = int(source.value(f"select coalesce(sum(pg_total_relation_size(t)), 0) from unnest(array[{tables}]) t") or 0)
     ledger = rows * LEDGER_LINE_BYTES
     return {

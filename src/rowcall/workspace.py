@@ -25,10 +25,10 @@ THREADS = 1  # each worker computes in a thread of its own; with more, it would 
 # behind a row's first one.
 MACROS = f"""
 create or replace macro uuid5_digest(namespace, name) as sha1(unhex(namespace) || encode(name));
-create or replace macro uuid5_hex(h) as unhex(concat(
-    substr(h, 1, 12), '5', substr(h, 14, 3), '89ab89ab89ab89ab'[instr('0123456789abcdef', substr(h, 17, 1))],
+create or replace macro uuid_of_hex(h, version) as unhex(concat(
+    substr(h, 1, 12), version, substr(h, 14, 3), '89ab89ab89ab89ab'[instr('0123456789abcdef', substr(h, 17, 1))],
     substr(h, 18, 15)));
-create or replace macro uuid5(namespace, name) as uuid5_hex(uuid5_digest(namespace, name));
+create or replace macro uuid5(namespace, name) as uuid_of_hex(uuid5_digest(namespace, name), '5');
 create type reason as enum ({", ".join(f"'{r.value}'" for r in Reason)});
 create or replace macro if_victim(code, x) as case when code = 'parent_quarantined' then x end::varchar;
 create or replace macro rejection(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rowcall.mapping import Mapping, read_mapping
-from rowcall.schema import Column, ForeignKey, Schema, Table, Type, Unique
+from rowcall.schema import Column, ForeignKey, Schema, Selected, Table, Type, Unique
 
 CATEGORIES = {"text": "S", "varchar": "S", "int4": "N", "int8": "N", "bool": "B"}
 FORMATTED = {"int4": "integer", "int8": "bigint", "int2": "smallint", "bool": "boolean", "bpchar": "character"}
@@ -166,8 +166,11 @@ class FakeProbe:
 
     WORDS = frozenset("is not null and or length lower upper now true false in like coalesce".split())  # noqa: SIM905
 
-    def types(self, table: str, expressions: Sequence[str]) -> Sequence[Type | str]:
-        return [self._type(SOURCE.tables[table], text) for text in expressions]
+    def types(self, relation: str, expressions: Sequence[str]) -> Sequence[Type | str]:
+        return [self._type(SOURCE.tables[relation.replace('"', "")], text) for text in expressions]
+
+    def query(self, sql: str) -> Selected | str:
+        return f"nobody knows {sql}"
 
     def _type(self, one: Table, text: str) -> Type | str:
         for word in re.findall(r"[a-z_]\w*", re.sub(r"'[^']*'", "", text)):

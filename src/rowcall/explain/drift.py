@@ -9,7 +9,7 @@ from rowcall.mapping.model import Entity, Reference
 from rowcall.plan.keys import BIGINT, bare, entity_key
 from rowcall.plan.plan import Plan
 from rowcall.postgres.connect import Session
-from rowcall.sql import ident, qualified
+from rowcall.sql import ident
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _of(plan: Plan, source: Session, entity: Entity, reference: Reference) -> It
     by, read = _time(plan, entity)
     type_ = ident(reference.type_column)
     rows = source.rows(
-        f"select {type_}::int8, count(*), min({read})::text, max({read})::text from {qualified(entity.source)} "
+        f"select {type_}::int8, count(*), min({read})::text, max({read})::text from {entity.relation()} "
         f"where {type_} in ({', '.join(map(str, sorted(types)))}) group by 1 order by 1"
     )
     for number, count, first, last in rows:

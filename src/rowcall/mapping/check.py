@@ -9,8 +9,8 @@ from rowcall.mapping.desk import Desk, Frame, Probe
 from rowcall.mapping.fingerprint import fingerprint
 from rowcall.mapping.fits import TIMES, bare
 from rowcall.mapping.frames import frame
-from rowcall.mapping.load import Draft, load
-from rowcall.mapping.model import ContentTypes, Cutoff, Entity, Loc, Mapping, PlannedRepair, Rule
+from rowcall.mapping.load import load
+from rowcall.mapping.model import RETURNED, ContentTypes, Cutoff, Entity, Ids, Loc, Mapping, PlannedRepair, Rule
 from rowcall.mapping.references import reference
 from rowcall.mapping.words import instead, too_long
 from rowcall.rows import Reason
@@ -21,17 +21,18 @@ def read_mapping(path: Path, source: Schema, target: Schema, probe: Probe) -> Ma
     """The project file, checked against both catalogs. Raises UsageError (no file) or MappingError with every fault."""
     draft = load(path)
     desk = Desk(draft, source, target)
-    desk.frames = {name: frame(desk, entity) for name, entity in draft.entities.items()}
+    desk.frames = {name: frame(desk, entity, probe) for name, entity in draft.entities.items()}
     _causes(desk)
     entities = [entity for one in desk.frames.values() if (entity := entity_of(desk, one))]
     _identities(desk)
     content_types = _content_types(desk)
     desk.settle(probe)
     draft.faults.raise_if_any()
-    return _mapping(draft, tuple(entities), content_types)
+    return _mapping(desk, tuple(entities), content_types)
 
 
-def _mapping(draft: Draft, entities: tuple[Entity, ...], content_types: ContentTypes) -> Mapping:
+def _mapping(desk: Desk, entities: tuple[Entity, ...], content_types: ContentTypes) -> Mapping:
+    draft = desk.draft
     document = draft.document
     assert draft.source is not None  # else there were faults
     assert draft.target is not None
@@ -49,6 +50,7 @@ def _mapping(draft: Draft, entities: tuple[Entity, ...], content_types: ContentT
         remedies={c: {r: s or {} for r, s in given.items()} for c, given in (document.remedies or {}).items()},
         repairs=tuple(PlannedRepair(r.cause or "", r.remedy or "", r.set_, r.reason, r.follow) for r in draft.repairs),
         fingerprint=fingerprint(document.namespace, entities, content_types),
+        queries=tuple(one.source for one in desk.frames.values() if one.query is not None and one.source is not None),
         positions=dict(draft.tree.keys),
     )
 
@@ -91,6 +93,8 @@ def entity_of(desk: Desk, one: Frame) -> Entity | None:
         impact=draft.shape.impact or "",
         budget=draft.shape.error_budget,
         load=draft.shape.load or desk.draft.document.load,
+        query=one.query,
+        ids=_ids(desk, one),
     )
 
 
@@ -106,7 +110,15 @@ def _rules(desk: Desk, one: Frame, section: str) -> tuple[Rule, ...]:
             desk.draft.say_key(loc, f"{name!r} names a condition of `where` too: write another name")
         if one.source is not None:
             desk.condition(one.source, condition, loc)
-    return tuple(Rule(name, condition) for name, condition in named.items())
+    found = tuple(Rule(name, condition) for name, condition in named.items())
+    if section == "rules" or one.query is None or one.draft.query is None:
+        return found
+    absent = one.draft.query.absent
+    if absent in named:
+        desk.draft.say_key(
+            (*one.loc, "where", absent), f"{absent!r} names the rows that the query does not return: write another name"
+        )
+    return (Rule(absent, RETURNED), *found)
 
 
 def _cutoff(desk: Desk, one: Frame) -> Cutoff | None:
@@ -119,6 +131,25 @@ def _cutoff(desk: Desk, one: Frame) -> Cutoff | None:
         advice = f"write a column that holds one, such as {times[0]}" if times else "leave `cutoff` out"
         desk.draft.say(loc, f"{shape.column} is {column.type.formatted}, not a time: {advice}")
     return Cutoff(shape.column, shape.at) if shape.at else None
+
+
+def _ids(desk: Desk, one: Frame) -> Ids:
+    """How ids are made; a fault where the id is filled otherwise, or no time is there."""
+    shape, loc = one.draft.shape.ids, (*one.loc, "ids")
+    name = one.id_column or ""
+    kept, inherited = name in one.draft.columns, name in one.draft.references
+    if "ids" in one.draft.shape.model_fields_set and (kept or inherited):
+        part = "columns" if kept else "references"
+        desk.draft.say_key(loc, f"`{part}` says where {name} comes from, too: write one of both")
+    if kept and (filler := one.draft.columns[name]) is not None and filler.from_ is None:
+        desk.draft.say_key(
+            (*one.loc, "columns", name), f"{name} keeps a uuid of the source: write the column that holds it"
+        )
+    if shape.column is not None and one.source is not None:
+        column = desk.column(one.source, shape.column, loc)
+        if column is not None and bare(column.type).name not in TIMES:
+            desk.draft.say(loc, f"{shape.column} is {column.type.formatted}, not a time: write a column that holds one")
+    return Ids(shape.version, shape.column)
 
 
 def _required(desk: Desk, one: Frame) -> None:

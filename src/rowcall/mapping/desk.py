@@ -9,9 +9,10 @@ from typing import Protocol
 
 from rowcall.mapping.fits import bare
 from rowcall.mapping.load import Draft, EntityDraft
-from rowcall.mapping.model import Loc
+from rowcall.mapping.model import Loc, Query
 from rowcall.mapping.words import instead, one_of, too_long
-from rowcall.schema import Column, Schema, Table, Type
+from rowcall.schema import Column, Schema, Selected, Table, Type
+from rowcall.sql import qualified
 
 Judge = Callable[[Type], str | None]
 
@@ -19,8 +20,11 @@ Judge = Callable[[Type], str | None]
 class Probe(Protocol):
     """Asks the servers what the catalogs do not say. It runs nothing over rows."""
 
-    def types(self, table: str, expressions: Sequence[str]) -> Sequence[Type | str]:
-        """The type of each SQL expression over the columns of a table ("schema.table"), or the server's reason."""
+    def types(self, relation: str, expressions: Sequence[str]) -> Sequence[Type | str]:
+        """The type of each SQL expression over the columns of a relation (SQL for FROM), or the server's reason."""
+
+    def query(self, sql: str) -> Selected | str:
+        """What a SELECT returns and reads, or the server's reason."""
 
     def literals(self, values: Sequence[tuple[str, Type]]) -> Sequence[str | None]:
         """For each text and target type: None if the target reads it, else its reason."""
@@ -28,13 +32,20 @@ class Probe(Protocol):
 
 @dataclass
 class Frame:
-    """An entity as far as its tables are known. `key` is () and `id_column` None where they could not be told."""
+    """An entity as far as its tables are known. `key` is () and `id_column` None where they could not be told. `source` is what
+    its rows look like, `home` the table to which paths lead: of a query its base table."""
 
     draft: EntityDraft
     source: Table | None
     target: Table | None
     key: tuple[str, ...] = ()
     id_column: str | None = None
+    query: Query | None = None
+    base: Table | None = None
+
+    @property
+    def home(self) -> Table | None:
+        return self.source if self.query is None else self.base
 
     @property
     def name(self) -> str:
@@ -69,6 +80,7 @@ class Desk:
     frames: dict[str, Frame] = field(default_factory=dict)
     questions: dict[str, list[Question]] = field(default_factory=dict)
     literals: list[tuple[str, Type, Loc]] = field(default_factory=list)
+    relations: dict[str, str] = field(default_factory=dict)  # of the tables that are queries: SQL for FROM
 
     def table(self, side: str, name: str, loc: Loc, offset: int | None = None) -> Table | None:
         """A table by "name" or "schema.name"; a fault where there is none."""
@@ -105,8 +117,6 @@ class Desk:
         column = frame.target.column(name)
         if column is None:
             self.draft.say_key(loc, no_column(frame.target, name))
-        elif name == frame.id_column:
-            self.draft.say_key(loc, f"{name} holds the row's id, which rowcall computes: leave it out")
         elif column.generated:
             self.draft.say_key(loc, f"{name} is a generated column, which the target computes: leave it out")
         else:
@@ -136,7 +146,9 @@ class Desk:
         """Asks the servers everything that waits, a table at a time."""
         for name, questions in self.questions.items():
             table = self.source.tables[name]
-            answers = probe.types(name, [question.expression for question in questions])
+            answers = probe.types(
+                self.relations.get(name) or qualified(name), [question.expression for question in questions]
+            )
             for question, answer in zip(questions, answers, strict=True):
                 wrong = _refused(table, answer) if isinstance(answer, str) else question.judge(answer)
                 if wrong:

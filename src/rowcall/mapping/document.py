@@ -250,17 +250,49 @@ class ReferenceShape(Shape):
         return self
 
 
+class IdsShape(BaseModel):
+    """How ids are made: `version`, and of 7 the source column that holds the time."""
+
+    version: int = 5
+    column: str | None = None
+
+
+def _ids(value: object) -> IdsShape:
+    versions = {"uuid5": 5, "uuid4": 4}
+    if isinstance(value, str) and value in versions:
+        return IdsShape(version=versions[value])
+    if isinstance(value, dict) and list(value) == ["uuid7"] and isinstance(value["uuid7"], str):
+        return IdsShape(version=7, column=value["uuid7"])
+    raise ValueError(
+        "is no way to make ids: write uuid5 (the default), uuid4, or `{uuid7: <source column that holds a time>}`"
+    )
+
+
+class SourceShape(Shape):
+    """Where rows come from: a table, or a query over a base table."""
+
+    kind = "a source table, or `{query: <SELECT>, base: <table>}`"
+    required = {
+        "query": "write a SELECT, or the source table alone",
+        "base": "write the table for whose rows the query accounts, such as `base: dispatch_case`",
+    }
+    query: Text | None = None
+    base: Text | None = None
+    absent: Text = "not_returned"
+
+
 Load = Literal["auto", "bulk", "live"]
 
 
 class EntityShape(Shape):
     kind = "a mapping with `from:`, `to:`, `columns:`"
     required = {"from": "write the source table, such as `from: dispatch_record`"}
-    from_: Text | None = Field(None, alias="from")
+    from_: Any = Field(None, alias="from")
     to: Text | None = None
     key: Texts | None = None
     id: Text | None = None
     identity: Annotated[Text, AfterValidator(_identity)] | None = None
+    ids: Annotated[IdsShape, BeforeValidator(_ids)] = IdsShape()
     impact: Text | None = None
     error_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
     where: Conditions | None = None

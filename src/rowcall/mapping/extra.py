@@ -42,17 +42,15 @@ def read_path(
     texts = [path] if isinstance(path, str) else list(path)
     if not all(isinstance(text, str) and text.strip() for text in texts) or not texts:
         return None, ["is no path: write hops such as `object_id -> dispatch_plan.id`"]
-    end = Frame(
-        EntityDraft(parent.name, EntityShape.model_validate({})), source.tables[parent.source], None, parent.key
-    )
+    end = Frame(EntityDraft(parent.name, EntityShape.model_validate({})), source.tables[parent.base], None, parent.key)
     hops = walk(desk, start, Way(parent.name, ("to",), texts, ("path",)), end)
     desk.settle(probe)
     return hops, heard.wrong
 
 
-def wrong_expression(table: Table, sql: str, probe: Probe) -> str | None:
-    """What is wrong with an SQL expression over a source table, if anything is."""
-    (answer,) = probe.types(table.qualified, [sql])
+def wrong_expression(relation: str, sql: str, probe: Probe) -> str | None:
+    """What is wrong with an SQL expression over a relation of the source (SQL for FROM), if anything is."""
+    (answer,) = probe.types(relation, [sql])
     return f"the source does not take this SQL: {answer}" if isinstance(answer, str) else None
 
 
@@ -66,13 +64,15 @@ def read_derived(
     desk = Desk(heard, source, target)
     for e in mapping.entities:
         draft = EntityDraft(e.name, EntityShape.model_validate({}))
-        desk.frames[e.name] = Frame(draft, source.tables[e.source], target.tables[e.target], e.key, e.id_column)
+        desk.frames[e.name] = Frame(
+            draft, source.tables[e.source], target.tables[e.target], e.key, e.id_column, e.query, source.tables[e.base]
+        )
     read_entity(heard, name, dict(raw))
     found = None
     if lacking := _lacking(desk, raw):
         return None, [f"{', '.join(lacking)} (NOT NULL without a default)"]
     if name in heard.entities:
-        found = entity_of(desk, frame(desk, heard.entities[name]))
+        found = entity_of(desk, frame(desk, heard.entities[name], probe))
     if not heard.wrong:
         desk.settle(probe)
     return found, heard.wrong

@@ -2,25 +2,104 @@
 
 from __future__ import annotations
 
-from rowcall.mapping.desk import Desk, Frame, no_column
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypedDict
+
+from rowcall.mapping.desk import Desk, Frame, Probe, no_column
+from rowcall.mapping.document import SourceShape
 from rowcall.mapping.fits import bare
 from rowcall.mapping.load import EntityDraft
-from rowcall.mapping.words import one_of
-from rowcall.schema import Table
+from rowcall.mapping.model import KEY, RETURNED, Loc, Query
+from rowcall.mapping.words import instead, one_of
+from rowcall.schema import Column, Selected, Table, Type, Unique
 
 
-def frame(desk: Desk, entity: EntityDraft) -> Frame:
+def frame(desk: Desk, entity: EntityDraft, probe: Probe) -> Frame:
     """What can be told of an entity's tables; what cannot is a fault."""
+    loc = entity.loc
+    if entity.query is not None:
+        return replace(_over_query(desk, entity, entity.query, probe), **_target(desk, entity))
+    source = desk.table("source", entity.table, (*loc, "from")) if entity.table else None
+    key = _key(desk, entity, source) if source is not None and (*loc, "key") not in desk.draft.broken else ()
+    return Frame(entity, source, key=key, **_target(desk, entity))
+
+
+class _Target(TypedDict):
+    target: Table | None
+    id_column: str | None
+
+
+def _target(desk: Desk, entity: EntityDraft) -> _Target:
     shape, loc = entity.shape, entity.loc
-    source = desk.table("source", shape.from_, (*loc, "from")) if shape.from_ else None
     unsure = {(*loc, "to")} & desk.draft.broken
     target = None if unsure else desk.table("target", shape.to or entity.name, (*loc, "to"))
     if target is not None and target.kind not in ("r", "p"):
         desk.draft.say((*loc, "to"), f"{target.name} is no table that can be filled: write an ordinary table")
-    key = _key(desk, entity, source) if source is not None and (*loc, "key") not in desk.draft.broken else ()
     sound = (*loc, "id") not in desk.draft.broken
     id_column = _id_column(desk, entity, target) if target is not None and sound else None
-    return Frame(entity, source, target, key, id_column)
+    return {"target": target, "id_column": id_column}
+
+
+def _over_query(desk: Desk, entity: EntityDraft, shape: SourceShape, probe: Probe) -> Frame:
+    """A query, as if it were a table: a row for each of its base table, or where `key` has further columns, several."""
+    nothing, loc = Frame(entity, None, None), (*entity.loc, "from")
+    base = desk.table("source", shape.base, (*loc, "base")) if shape.base else None
+    sql = (shape.query or "").strip().rstrip(";").rstrip()
+    answer = probe.query(sql)
+    if isinstance(answer, str):
+        desk.draft.say((*loc, "query"), f"the source does not take this query ({answer}): write one SELECT")
+        return nothing
+    if base is None:
+        return nothing
+    if base.primary_key is None and entity.shape.key is None:
+        desk.draft.say((*loc, "base"), f"{base.name} has no primary key: write unique NOT NULL columns of it as `key:`")
+        return nothing
+    names = [column.name for column in answer.columns]
+    key, further = _query_key(desk, entity, base, names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or {RETURNED, KEY}.intersection(names):
+        what = f"two columns are named {twice[0]!r}" if twice else f"{RETURNED} and {KEY} are names of rowcall's own"
+        desk.draft.say((*loc, "query"), f"{what}: give them other names, by AS")
+        return nothing
+    if not key:
+        return nothing
+    query = Query(sql, base.qualified, key, tuple(names), answer.tables, further)
+    source = _as_table(entity, query, base, answer, probe)
+    desk.source = desk.source.beside([source])
+    desk.relations[source.qualified] = query.relation(entity.name, "true")
+    return Frame(entity, source, None, (KEY,) if further else key, None, query, base)
+
+
+def _query_key(
+    desk: Desk, entity: EntityDraft, base: Table, names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The key's columns of the base table, which the query must return, too, and further ones of the query alone."""
+    primary = base.primary_key.columns if base.primary_key else ()
+    given = tuple(entity.shape.key or primary)
+    key = primary if primary and set(primary) <= set(given) else given
+    further = tuple(name for name in given if name not in key)
+    if not base.is_unique(key) or any(c is None or not c.not_null for c in map(base.column, key)):
+        listed = ", ".join(given)
+        desk.draft.say_key((*entity.loc, "key"), f"({listed}) has no key of {base.name} in it: {_keys_to_write(base)}")
+        return (), ()
+    for name in (*key, *further):
+        if name not in names:
+            loc: Loc = (*entity.loc, "from", "query")
+            desk.draft.say(loc, f"it does not return {name}, which is of the key: {instead(name, names)}")
+            return (), ()
+    return key, further
+
+
+def _as_table(entity: EntityDraft, query: Query, base: Table, answer: Selected, probe: Probe) -> Table:
+    """What its rows look like: columns of the key are those of the base table."""
+    columns = [base.column(c.name) or c if c.name in query.key else c for c in answer.columns]
+    columns = [replace(c, not_null=True) if c.name in query.key else c for c in columns]
+    boolean, text = (t for t in probe.types("(select) t", ["true", "''::text"]) if isinstance(t, Type))
+    own = [Column(RETURNED, boolean)]
+    own += [Column(KEY, text, not_null=True)] if query.further else []
+    unique = Unique("", (KEY,) if query.further else query.key, primary=True)
+    return Table("(query)", entity.name, (*columns, *own), "q", unique, (unique,), estimated_rows=base.estimated_rows)
 
 
 def _key(desk: Desk, entity: EntityDraft, source: Table) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from rowcall.mapping.document import (
     ReferenceShape,
     RepairShape,
     Shape,
+    SourceShape,
     WayShape,
 )
 from rowcall.mapping.endpoints import endpoint
@@ -41,6 +42,8 @@ class EntityDraft:
     references: dict[str, ReferenceShape | None] = field(default_factory=dict)
     ways: dict[tuple[str, str], WayShape | None] = field(default_factory=dict)
     cutoff: CutoffShape | None = None
+    table: str | None = None  # where rows come from: a table by its name,
+    query: SourceShape | None = None  # or a query
 
     @property
     def loc(self) -> Loc:
@@ -146,6 +149,7 @@ def read_entity(draft: Draft, name: str, raw: object) -> None:
     if shape is None:
         return
     entity = draft.entities[name] = EntityDraft(name, shape)
+    _read_source(draft, entity, shape.from_)
     if shape.cutoff is not None:
         entity.cutoff = read(draft, CutoffShape, shape.cutoff, (*loc, "cutoff"))
     for column, filler in (shape.columns or {}).items():
@@ -157,8 +161,19 @@ def read_entity(draft: Draft, name: str, raw: object) -> None:
             entity.ways[column, label] = read(draft, WayShape, way, (*here, "by_type", label))
 
 
+def _read_source(draft: Draft, entity: EntityDraft, raw: object) -> None:
+    loc: Loc = (*entity.loc, "from")
+    if isinstance(raw, str) and raw.strip():
+        entity.table = raw
+    elif isinstance(raw, dict):
+        entity.query = read(draft, SourceShape, raw, loc)
+    elif raw is not None:
+        what = "is blank" if isinstance(raw, str) else f"is {_kind(raw)}"
+        draft.say(loc, f"{what}: write the source table, or `{{query: <SELECT>, base: <table>}}`")
+
+
 # Shapes whose keys only mean something together: with one fault there is nothing left to check.
-_WHOLE: tuple[type[Shape], ...] = (FillerShape, ReferenceShape, WayShape, EndpointShape)
+_WHOLE: tuple[type[Shape], ...] = (FillerShape, ReferenceShape, WayShape, EndpointShape, SourceShape)
 
 
 def read(draft: Draft, shape: type[S], raw: object, loc: Loc) -> S | None:

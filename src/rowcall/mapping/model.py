@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from rowcall.rows import Reason
+from rowcall.schema import Table
+from rowcall.sql import ident, qualified
 
 Loc = tuple[str | int, ...]
 VARIABLES = {"source": "ROWCALL_SOURCE", "target": "ROWCALL_TARGET"}  # of the environment; they win over the file
@@ -106,12 +108,56 @@ class Budget:
     share: float | None = None
 
 
+RETURNED = "rowcall_returned"  # whether a query returns a row for this row of its base table
+KEY = "rowcall_key"  # the key of a query that returns several rows for one of the base table: a JSON array, as text
+
+
+@dataclass(frozen=True)
+class Query:
+    """A SELECT as an entity's source. It accounts for the rows of a base table: each is one of the entity's rows, with what the
+    query has for its `key`, and with NULLs and RETURNED false where it has nothing; `columns` are the query's.
+
+    `further` are columns of the query that tell apart several rows for one of the base table; `tables` those that it reads
+    ("schema.table"), as the server's planner sees it.
+    """
+
+    sql: str
+    base: str  # "schema.table"
+    key: tuple[str, ...]  # columns of the base table, and of the query
+    columns: tuple[str, ...]
+    tables: tuple[str, ...]
+    further: tuple[str, ...] = ()
+
+    def relation(self, alias: str, within: str) -> str:
+        """Postgres SQL for FROM. `within` is a condition over the key, put where the planner would not find it by itself."""
+        keys = ", ".join(ident("b", name) for name in self.key)
+        rest = "".join(f", {ident('q', name)}" for name in self.columns if name not in self.key)
+        met = " and ".join(f"{ident('b', name)} = {ident('q', name)}" for name in self.key)
+        if self.further:
+            parts = [ident("b", name) for name in self.key] + [ident("q", name) for name in self.further]
+            rest, within = f"{rest}, json_build_array({', '.join(parts)})::text as {KEY}", "true"
+        return (
+            f"(select {keys}{rest}, {ident('q', self.key[0])} is not null as {RETURNED} "
+            f"from (select * from {qualified(self.base)} where {within}) b "
+            f"left join (select * from (\n{self.sql}\n) q where {within}) q on {met}) as {ident(alias)}"
+        )
+
+
+@dataclass(frozen=True)
+class Ids:
+    """How ids are made where neither a column nor a reference fills the target's id. `version`: 5 (of the key alone), 7 (of the
+    time in `column`, and of the key), 4 (of the key and of chance; only the crosswalk knows them)."""
+
+    version: int = 5
+    column: str | None = None
+
+
 @dataclass(frozen=True)
 class Entity:
     """One kind of target row."""
 
     name: str
-    source: str  # "schema.table"
+    source: str  # "schema.table"; of a query its name in the Schema, under which there is no table
     target: str  # "schema.table"
     key: tuple[str, ...]  # source columns; the primary key unless the mapping names others
     id_column: str  # the target's uuid key
@@ -126,6 +172,28 @@ class Entity:
     load: str = (
         "auto"  # "bulk" takes the target table's keys away for the load, "live" never; "auto": bulk where it is empty
     )
+    query: Query | None = None
+    ids: Ids = Ids()
+
+    @property
+    def given_id(self) -> bool:
+        """Whether a column (the source's own uuid) or a reference (the uuid of its parent) fills the target's id."""
+        return self.id_column in {c.column for c in self.columns} | {r.column for r in self.references}
+
+    @property
+    def base(self) -> str:
+        """The table ("schema.table") for whose rows the entity accounts."""
+        return self.query.base if self.query else self.source
+
+    @property
+    def fans_out(self) -> bool:
+        """Whether one row of the base table may be several of the entity's: no path can lead to these."""
+        return self.query is not None and bool(self.query.further)
+
+    def relation(self, within: str = "true") -> str:
+        """Postgres SQL for FROM: the entity's source rows. `within` may say which are wanted, by a condition over the key that
+        stands in WHERE, too."""
+        return self.query.relation(self.name, within) if self.query else qualified(self.source)
 
 
 @dataclass(frozen=True)
@@ -175,6 +243,7 @@ class Mapping:
     # cause -> remedy -> settings that a remedy takes where none are given
     remedies: MappingOf[str, MappingOf[str, MappingOf[str, object]]] = field(default_factory=dict)
     repairs: tuple[PlannedRepair, ...] = ()
+    queries: tuple[Table, ...] = ()  # what the sources that are queries look like, as tables
     positions: MappingOf[Loc, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def entity(self, name: str) -> Entity:

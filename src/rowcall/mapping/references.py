@@ -125,12 +125,12 @@ def _short(
     desk: Desk, loc: Loc, text: HopText, column: Column | None, parent: Frame | None, *, alone: bool
 ) -> tuple[Hop | None, Table | None]:
     """The short path: from the row's own column to the parent's key."""
-    if parent is None or parent.source is None or not parent.key:
+    if parent is None or parent.home is None or not parent.key:
         if not alone:
             message = f"the hop {text.column!r} lands nowhere: write `{text.column} -> table.column`"
             desk.draft.say(loc, message, text.offset)
         return None, None
-    where = f"{parent.source.name}.{parent.key[0]}"
+    where = f"{parent.home.name}.{parent.key[0]}"
     if not alone:
         message = f"the hop {text.column!r} lands nowhere: write such as `{text.column} -> {where}`"
         desk.draft.say(loc, message, text.offset)
@@ -140,12 +140,12 @@ def _short(
         message = f"{parent.name} has the key ({key_text}): write the hop out, such as `{text.column} -> {where}`"
         desk.draft.say(loc, message, text.offset)
         return None, None
-    key = parent.source.column(parent.key[0])
+    key = parent.home.column(parent.key[0])
     if column is None or key is None:
         return None, None
     if not comparable(column.type, key.type):
-        desk.draft.say(loc, _apart(column, parent.source, key), text.offset)
-    return Hop(text.column, parent.source.qualified, parent.key[0]), parent.source
+        desk.draft.say(loc, _apart(column, parent.home, key), text.offset)
+    return Hop(text.column, parent.home.qualified, parent.key[0]), parent.home
 
 
 def _apart(column: Column, table: Table, landing: Column) -> str:
@@ -172,7 +172,11 @@ def _climb(desk: Desk, table: Table, reached: Table, loc: Loc, text: HopText) ->
 def _arrived(desk: Desk, end: Table | None, last: tuple[Loc, HopText | Slip], parent: Frame | None) -> None:
     """Says so if a path ends elsewhere than in the table of its parent's rows."""
     loc, text = last
-    home = parent.source if parent is not None else None
+    home = parent.home if parent is not None else None
+    if parent is not None and parent.query is not None and parent.query.further:
+        what = f"{parent.name} has several rows for one of {parent.query.base}, so that no path can tell which is meant"
+        desk.draft.say(loc, f"{what}: write an entity whose key is that of the table")
+        return
     if parent is None or home is None or end is None or end.qualified == home.qualified:
         return
     assert isinstance(text, HopText)

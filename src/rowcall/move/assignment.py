@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rowcall.ledger.book import EntityRecord
+from rowcall.mapping.model import KEY, RETURNED
 from rowcall.plan.bulk import LIVE
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
@@ -27,7 +28,9 @@ class Assignment:
 def assign(plan: Plan, record: EntityRecord) -> Assignment:
     judge, filled = plan.judge(record.name), {e.target for e in plan.mapping.entities}
     table = plan.knowledge.target.tables[judge.entity.target]
-    columns = tuple(c.name for c in plan.knowledge.source.tables[judge.entity.source].columns)
+    columns = tuple(
+        c.name for c in plan.knowledge.source.tables[judge.entity.source].columns if c.name not in (RETURNED, KEY)
+    )
     inner = tuple(k for k in table.foreign_keys if k.table in filled)
     live = any(load.mode == LIVE for load in plan.loads() if load.table == table.qualified)
     return Assignment(judge, record.id, columns, table, inner, live)

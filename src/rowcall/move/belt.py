@@ -160,7 +160,7 @@ class Tables:
         typed = any(r.type_column for r in judge.entity.references)
         counted = any(s.prejudged for s in self.plan.steps if judge in s.judges)
         types = (self.plan.mapping.content_types.table,) if typed else ()
-        return judge.hop_tables + types + ((judge.entity.source + COUNTED,) if counted else ())
+        return judge.hop_tables + types + ((judge.entity.base + COUNTED,) if counted else ())
 
     def digest(self, table: str) -> str:
         """Loads a hop table where that was not done yet; the digest of its content."""

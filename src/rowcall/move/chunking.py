@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rowcall.errors import SourceUnreadable
 from rowcall.ledger.book import ChunkRecord
 from rowcall.plan.chunks import (
     SAMPLE,
@@ -15,6 +16,7 @@ from rowcall.plan.chunks import (
     key_ranges,
     key_width,
     page_ranges,
+    query_keys_sql,
     ranges,
     rows_sql,
     scattered_sql,
@@ -26,16 +28,20 @@ from rowcall.postgres.read import Reader
 
 
 def chunk_ranges(judge: Judge, reader: Reader, rows: int = CHUNK_ROWS) -> Chunking:
-    """An entity's chunks of about `rows` rows on the reader's snapshot, by the cheapest way that fits."""
+    """An entity's chunks of about `rows` rows on the reader's snapshot, by the cheapest way that fits. Raises SourceUnreadable
+    for a query that does not keep to its base table."""
+    if judge.entity.query is not None:
+        _need_keys(judge, reader)
     (shape,) = reader.table(shape_sql(judge)).to_pylist()
-    if not shape["plain"]:
+    if not shape["plain"] or judge.entity.fans_out:
         return _exactly(judge, reader, rows)
     pages = int(shape["pages"])
     sampled = int(reader.table(rows_sql(judge, pages))["n"][0].as_py())
     estimate = sampled * pages // SAMPLE if pages > SAMPLE else sampled
     rows = fewer(rows, estimate, int(shape["bytes"])) if estimate else rows
-    spans = _by_keys(judge, reader, estimate, rows, pages if shape["by_pages"] else 0)
-    if spans is None and shape["by_pages"]:
+    by_pages = shape["by_pages"] and judge.entity.query is None
+    spans = _by_keys(judge, reader, estimate, rows, pages if by_pages else 0)
+    if spans is None and by_pages:
         spans = page_ranges(pages, estimate, rows)
     return Chunking(estimate, pages <= SAMPLE, spans) if spans else _exactly(judge, reader, rows)
 
@@ -58,6 +64,24 @@ def _by_keys(judge: Judge, reader: Reader, estimate: int, rows: int, pages: int)
 def _scattered(judge: Judge, reader: Reader, pages: int, least: int, width: int) -> bool:
     found = reader.table(scattered_sql(judge, pages, least, width))["ranges"][0].as_py()
     return found is not None and found >= SCATTERED
+
+
+def _need_keys(judge: Judge, reader: Reader) -> None:
+    """A query's rows are told by its key: one that comes twice, or that its base table does not have, would be lost unseen."""
+    (found,) = reader.table(query_keys_sql(judge)).to_pylist()
+    for what, rows in found.items():
+        if rows:
+            raise SourceUnreadable(
+                f"the query of {judge.entity.name}", f"returns {rows:,} {_WRONG[what]}", sqlstate="23505",
+                hint="make it return one row for each row of its base table: see docs/mapping.md#a-query-as-a-source",
+            )  # fmt: skip
+
+
+_WRONG = {
+    "twice": "keys more than once: several rows for one of its base table need further columns in `key:`",
+    "strange": "rows whose key the base table does not have",
+    "nameless": "rows whose key is NULL",
+}
 
 
 def _exactly(judge: Judge, reader: Reader, rows: int) -> Chunking:

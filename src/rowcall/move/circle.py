@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pyarrow as pa
-
 from rowcall.ledger.book import ChunkRecord
 from rowcall.move.fixpoint import Fixpoint, fates_sql
 from rowcall.move.gathered import Gathered, Mended
@@ -14,7 +12,7 @@ from rowcall.move.group import into_stage
 from rowcall.move.mend import Keys, Mender
 from rowcall.move.stage import Refused, RowsFound
 from rowcall.plan.chunks import Span
-from rowcall.plan.ids import uuid5_sql
+from rowcall.plan.ids import id_sql
 from rowcall.plan.judge import Judge
 from rowcall.plan.paths import fate_table
 from rowcall.plan.step import Step
@@ -69,24 +67,24 @@ class _Circle:
                 refused |= found.refused
 
     def _hope(self, judge: Judge, keys: Sequence[str]) -> None:
-        fates, uid = fate_table(judge.entity.name), uuid5_sql(self.mender.plan.mapping.namespace, judge.entity, "k")
-        self.duck.register("arriving", pa.table({"k": pa.array(keys, pa.string())}))
+        fates = fate_table(judge.entity.name)
+        uid = id_sql(self.mender.plan.mapping.namespace, judge.entity, "f.k", "a.made_of")
+        self.duck.register("arriving", self.mender.ids_made_of(judge, keys))
         self.duck.execute(
-            f"create or replace table {_before(judge)} as "
-            f"from {fates} where k in (select k::{judge.key.kind} from arriving)"
+            f"create or replace table {_before(judge)} as from {fates} where k in (select k::{judge.key.kind} from arriving)"
+        )
+        self.duck.execute(
+            f"update {fates} f set outcome = 'migrated', uid = {uid}, root_entity = null, root_key = null from arriving a "
+            f"where f.k = a.k::{judge.key.kind}"
         )
         self.duck.unregister("arriving")
-        self.duck.execute(
-            f"update {fates} set outcome = 'migrated', uid = {uid}, root_entity = null, root_key = null "
-            f"where k in (select k from {_before(judge)})"
-        )
 
     def _fall(self, judge: Judge) -> None:
         """What will become of the rows; those that are not kept are as before."""
         fates = fate_table(judge.entity.name)
         self.duck.execute(f"delete from {fates} where k in (select k from {_before(judge)})")
         self.duck.execute(
-            f"with now as ({fates_sql(judge, self.mender.plan.mapping.namespace)}) insert into {fates} "
+            f"with now as ({fates_sql(judge)}) insert into {fates} "
             f"from now union all from {_before(judge)} where k not in (select k from now)"
         )
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 import duckdb
 
 from rowcall.loading import load
-from rowcall.plan.ids import uuid5_sql
+from rowcall.plan.ids import id_sql, made_of
 from rowcall.plan.judge import Judge
 from rowcall.plan.paths import HopTable, fate_table, hop_table
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
-from rowcall.sql import qualified
 
 _COLUMNS = "k, outcome, uid, root_entity, root_key"
 
@@ -43,8 +42,9 @@ def load_from_ledger(duck: duckdb.DuckDBPyConnection, judge: Judge, entity_id: i
 def load_hopeful(duck: duckdb.DuckDBPyConnection, judge: Judge, plan: Plan, source: Reader) -> None:
     """Every row as if it would migrate: where the judging of a cyclic group starts."""
     create_fates(duck, judge)
-    uid = uuid5_sql(plan.mapping.namespace, judge.entity, "k")
-    batches = source.batches(f"select {judge.key.sql} as k from {qualified(judge.entity.source)}")
+    uid = id_sql(plan.mapping.namespace, judge.entity, "k", "made_of")
+    read = f"{judge.key.sql} as k, {made_of(judge.entity)} as made_of"
+    batches = source.batches(f"select {read} from {judge.entity.relation()}")
     load(duck, fate_table(judge.entity.name), batches, f"k, 'migrated', {uid}, null, null")
 
 

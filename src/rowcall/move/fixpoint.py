@@ -5,25 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 import duckdb
 import pyarrow as pa
 
 from rowcall.move.verdicts import Verdicts
-from rowcall.plan.ids import uuid5_sql
-from rowcall.plan.judge import Judge
+from rowcall.plan.judge import Judge, out_name
 from rowcall.postgres.queries import named_queries
-from rowcall.sql import literal
+from rowcall.sql import ident, literal
 
 Row = tuple[str, str]  # entity, key
 
 
-def fates_sql(judge: Judge, namespace: UUID) -> str:
+def fates_sql(judge: Judge) -> str:
     """DuckDB SQL for the fates (see move.fates) of an entity's rows as the table `pre` has them."""
     return (
         f"select k::{judge.key.kind} as k, case state when 'sound' then 'migrated' when 'bad' then 'quarantined' else state end "
-        f"as outcome, {uuid5_sql(namespace, judge.entity, 'k')} as uid, case state when 'bad' then root_entity end as root_entity, "
+        f"as outcome, uid, case state when 'bad' then root_entity end as root_entity, "
         f"case when state <> 'sound' then root_key end as root_key from pre where entity = {literal(judge.entity.name)}"
     )
 
@@ -40,7 +38,7 @@ class Fixpoint:
     def add(self, judge: Judge, chunk: int, verdicts: Verdicts) -> None:
         name = judge.entity.name
         self.duck.register("verdicts", verdicts.table)
-        self._do("add", entity=name, chunk=chunk)
+        self._do("add", id=out_name(judge.entity.id_column), entity=name, chunk=chunk)
         for place, group in enumerate(judge.group_references):
             self.duck.execute(
                 f"insert into link select {literal(name)}, k::varchar, {group.name}_parent_entity, {group.name}_parent, "
@@ -83,7 +81,7 @@ class Fixpoint:
         found = self.duck.execute("select k from pre where entity = $entity order by length(k), k", {"entity": entity})
         return [key for (key,) in found.fetchall()]
 
-    def _do(self, name: str, **params: Any) -> None:
+    def _do(self, name: str, id: str = "", **params: Any) -> None:
         for statement in self._sql[name].split(";\n"):
             used = {key: value for key, value in params.items() if f"${key}" in statement}
-            self.duck.execute(statement, used or None)
+            self.duck.execute(statement.replace("{id}", ident(id)), used or None)

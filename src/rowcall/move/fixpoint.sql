@@ -1,7 +1,8 @@
 -- DuckDB. Verdicts that hang together by references: whoever needs a row that will not migrate falls, to the fixpoint.
 
 -- name: create
-create or replace table pre (entity varchar, k varchar, chunk integer, state varchar, root_entity varchar, root_key varchar);
+create or replace table pre (entity varchar, k varchar, chunk integer, state varchar, root_entity varchar, root_key varchar,
+    uid blob);
 create or replace table link (entity varchar, k varchar, parent_entity varchar, parent_key varchar, sound boolean, included boolean,
     place integer);
 
@@ -10,7 +11,7 @@ insert into pre
 select $entity, k::varchar, $chunk,
        case when excluded is not null then 'excluded' when findings is not null then 'bad' else 'sound' end,
        case when is_victim(findings) then findings[1].root_entity else $entity end,
-       case when is_victim(findings) then findings[1].root_key else coalesce(excluded, k::varchar) end
+       case when is_victim(findings) then findings[1].root_key else coalesce(excluded, k::varchar) end, {id}
 from verdicts;
 
 -- name: forget

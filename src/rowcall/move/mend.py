@@ -33,6 +33,7 @@ from rowcall.move.worker import Worker
 from rowcall.plan.chunks import Span
 from rowcall.plan.compile import compile_entity
 from rowcall.plan.given import given_table
+from rowcall.plan.ids import NOTHING, made_of
 from rowcall.plan.judge import Judge
 from rowcall.plan.keys import bare, need_column
 from rowcall.plan.knowledge import Knowledge
@@ -119,6 +120,16 @@ class Mender:
         for batch in payloads(self.worker.reader, judge, columns, keys, "true"):
             found |= zip(batch["k"].to_pylist(), batch["payload"].to_pylist(), strict=True)
         return found
+
+    def ids_made_of(self, judge: Judge, keys: Sequence[str]) -> pa.Table:
+        """(k, made_of) of these rows: see plan.ids."""
+        if made_of(judge.entity) == NOTHING:
+            return pa.table({"k": pa.array(keys, pa.string()), "made_of": pa.nulls(len(keys), pa.string())})
+        parts = [judge.key.among(keys[at : at + KEYS]) for at in range(0, len(keys), KEYS)]
+        read = f"select ({judge.key.sql})::text as k, {made_of(judge.entity)} as made_of from "
+        return pa.concat_tables(
+            [self.worker.reader.table(f"{read}{judge.entity.relation(p)} where {p}") for p in parts]
+        )
 
     # -- what the judge needs ---------------------------------------------------------------------------------------
 

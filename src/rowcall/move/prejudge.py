@@ -99,9 +99,7 @@ class Prejudge:
 
     def _fates(self, judge: Judge) -> None:
         create_fates(self.duck, judge)
-        self.duck.execute(
-            f"insert into {fate_table(judge.entity.name)} {fates_sql(judge, self.plan.mapping.namespace)}"
-        )
+        self.duck.execute(f"insert into {fate_table(judge.entity.name)} {fates_sql(judge)}")
 
     # -- unique values ----------------------------------------------------------------------------------------------
 

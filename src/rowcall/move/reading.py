@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from rowcall.plan.judge import Judge
 from rowcall.postgres.read import ComputationFailed, Reader
-from rowcall.sql import ident, literal, qualified
+from rowcall.sql import ident, literal
 
 _PAYLOAD_KEYS = 5_000
 CAREFUL_ROWS = 1_000  # held in memory at a time while failing rows are looked for
@@ -35,7 +35,7 @@ def careful_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:
     """The same rows in key order, by halving wherever an expression fails; a failing row comes with `failed` set."""
     key = judge.key
     table = reader.table(
-        f"select {key.texts} as bound from {qualified(judge.entity.source)} where {within} order by {key.names}"
+        f"select {key.texts} as bound from {judge.entity.relation(within)} where {within} order by {key.names}"
     )
     bounds = [None, *map(tuple, table["bound"].to_pylist())]
     for at in range(0, max(len(bounds) - 1, 1), CAREFUL_ROWS):
@@ -68,7 +68,7 @@ def _failing(reader: Reader, judge: Judge, condition: str) -> frozenset[str]:
 
 def _fails(reader: Reader, judge: Judge, expression: str, condition: str) -> bool:
     try:
-        reader.table(f"select {expression} as x from {qualified(judge.entity.source)} where {condition}")
+        reader.table(f"select {expression} as x from {judge.entity.relation(condition)} where {condition}")
     except ComputationFailed:
         return True
     return False
@@ -82,7 +82,8 @@ def payloads(reader: Reader, judge: Judge, columns: Sequence[str], keys: Sequenc
     names = ", ".join(map(literal, columns))
     values = ", ".join(f"{ident(c)}::text" for c in columns)
     for at in range(0, len(keys), _PAYLOAD_KEYS):
+        wanted = f"{within} and {judge.key.among(keys[at : at + _PAYLOAD_KEYS])}"
         yield from reader.batches(
             f"select ({judge.key.sql})::text as k, json_object(array[{names}]::text[], array[{values}]::text[])::text as payload "
-            f"from {qualified(judge.entity.source)} where {within} and {judge.key.among(keys[at : at + _PAYLOAD_KEYS])}"
+            f"from {judge.entity.relation(wanted)} where {wanted}"
         )

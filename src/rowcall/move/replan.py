@@ -19,7 +19,6 @@ from rowcall.plan.judge import Judge
 from rowcall.plan.plan import CHUNK_ROWS
 from rowcall.postgres.queries import named_queries
 from rowcall.postgres.read import Reader
-from rowcall.sql import qualified
 
 
 class Remains:
@@ -32,7 +31,7 @@ class Remains:
         self.duck = duck.cursor()  # temporary tables of its own
         self._sql = named_queries("rowcall.move", "replan.sql")
         table_of(self.duck, "now_rows", "k varchar, place varchar")
-        rows = f"select ({judge.key.sql})::text as k, ctid::text as place from {qualified(judge.entity.source)}"
+        rows = f"select ({judge.key.sql})::text as k, ctid::text as place from {judge.entity.relation()}"
         load(self.duck, "now_rows", source.batches(rows))
         table_of(self.duck, "settled_rows", "k varchar")
         lines = f"select source_key as k from rowcall.settlement where entity = {entity}"

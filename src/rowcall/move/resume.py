@@ -24,7 +24,7 @@ from rowcall.plan.graph import descendants
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
-from rowcall.sql import literal, qualified
+from rowcall.sql import literal
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Resume:
             if not by_pages and not together:  # else a row of an open chunk may have taken a settled row's unique value
                 within = " or ".join(f"({c.span.within(judge.key)})" for c in chunks if c.snapshot == number)
             found = self.reader.table(
-                f"select ({judge.key.sql})::text as k from {qualified(judge.entity.source)} where ({within}) "
+                f"select ({judge.key.sql})::text as k from {judge.entity.relation()} where ({within}) "
                 f"and {XMIN} >= txid_snapshot_xmin({literal(visible)}::txid_snapshot)"
             )
             keys |= set(found["k"].to_pylist())
@@ -113,9 +113,7 @@ class Resume:
         duck.execute("create or replace temp table settled_keys (k varchar)")
         numbers = ", ".join(str(c.id) for c in chunks)
         sources = {
-            "now_keys": self.reader.batches(
-                f"select ({judge.key.sql})::text as k from {qualified(judge.entity.source)}"
-            ),
+            "now_keys": self.reader.batches(f"select ({judge.key.sql})::text as k from {judge.entity.relation()}"),
             "settled_keys": self.target.batches(
                 f"select source_key as k from rowcall.settlement where chunk in ({numbers})"
             ),
@@ -145,7 +143,7 @@ class Resume:
         found: set[int] = set()
         for chunk in () if _by_pages(chunks) else chunks:
             present = self.reader.table(
-                f"select exists (select from {qualified(judge.entity.source)} where {chunk.span.within(judge.key)} "
+                f"select exists (select from {judge.entity.relation()} where {chunk.span.within(judge.key)} "
                 f"and {judge.key.among(sorted(keys))}) as hit"
             )
             if present["hit"][0].as_py():

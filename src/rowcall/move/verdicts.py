@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from rowcall.move import encode
 from rowcall.move.encode import Column
-from rowcall.move.ids import uuid5s
+from rowcall.move.ids import uuids
 from rowcall.plan.json_fault import json_fault
 from rowcall.plan.judge import Judge, asked_name, out_name
 from rowcall.plan.paths import fate_table
@@ -232,9 +232,11 @@ def _judged(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
 
 
 def _with_ids(judge: Judge, table: Any) -> Any:
-    """The table with uuids in place of their digests."""
+    """The table with uuids in place of their digits."""
+    if judge.entity.given_id:
+        return table
     name = out_name(judge.entity.id_column)
-    return table.set_column(table.schema.get_field_index(name), name, uuid5s(one(table[name])))
+    return table.set_column(table.schema.get_field_index(name), name, uuids(one(table[name]), judge.entity.ids.version))
 
 
 def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, asker: Asker) -> Verdicts:

@@ -25,7 +25,7 @@ from typing import Any
 
 from rowcall.plan.judge import Judge
 from rowcall.plan.keys import BIGINT, Key
-from rowcall.sql import literal, qualified
+from rowcall.sql import ident, literal, qualified
 
 SPARSE = 4  # values per row up to which an integer key counts as dense
 PAGES = 2_048  # of 8 kB: 16 MB of the table
@@ -85,14 +85,14 @@ def shape_sql(judge: Judge) -> str:
         "current_setting('server_version_num')::int >= 140000 as by_pages, "
         "case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end as pages, "
         "case when c.relkind in ('r', 'm') then pg_table_size(c.oid) else 0 end as bytes "
-        f"from pg_class c left join pg_am a on a.oid = c.relam where c.oid = {literal(qualified(judge.entity.source))}::regclass"
+        f"from pg_class c left join pg_am a on a.oid = c.relam where c.oid = {literal(qualified(judge.entity.base))}::regclass"
     )
 
 
 def rows_sql(judge: Judge, pages: int) -> str:
     """Postgres SQL: the number of rows, of a large table those on about SAMPLE pages."""
     sample = f" tablesample system ({100 * SAMPLE / pages!r}) repeatable (0)" if pages > SAMPLE else ""
-    return f"select count(*) as n from {qualified(judge.entity.source)}{sample}"
+    return f"select count(*) as n from {qualified(judge.entity.base)}{sample}"
 
 
 def scattered_sql(judge: Judge, pages: int, least: int, width: int) -> str:
@@ -102,7 +102,7 @@ def scattered_sql(judge: Judge, pages: int, least: int, width: int) -> str:
     return (
         f"select avg(ranges::float8 / ((rows - 1) / {width} + 1)) as ranges "
         f"from (select count(distinct {number}) as ranges, count(*) as rows "
-        f"from {qualified(judge.entity.source)} tablesample system ({10 * SAMPLE / pages!r}) repeatable (0) "
+        f"from {qualified(judge.entity.base)} tablesample system ({10 * SAMPLE / pages!r}) repeatable (0) "
         "group by (ctid::text::point)[0]) page"
     )
 
@@ -110,7 +110,7 @@ def scattered_sql(judge: Judge, pages: int, least: int, width: int) -> str:
 def ends_sql(judge: Judge) -> str:
     """Postgres SQL: (least, greatest) of an integer key; its index has them."""
     ends = (f"{which}({judge.key.names})::int8 as {name}" for which, name in (("min", "least"), ("max", "greatest")))
-    return f"select {', '.join(ends)} from {qualified(judge.entity.source)}"
+    return f"select {', '.join(ends)} from {qualified(judge.entity.base)}"
 
 
 def fewer(rows: int, estimate: int, size: int) -> int:
@@ -146,10 +146,27 @@ def page_ranges(pages: int, estimate: int, rows: int) -> tuple[Span, ...]:
 
 def bounds_sql(judge: Judge, rows: int) -> str:
     """Postgres SQL: (bound text[], total) for every `rows`-th key in key order, and for the last."""
-    key = judge.key
+    key, entity = judge.key, judge.entity
+    rows_of = entity.relation() if entity.fans_out else qualified(entity.base)
     return (
         f"select bound, total from (select {key.texts} as bound, row_number() over (order by {key.names}) as n, "
-        f"count(*) over () as total from {qualified(judge.entity.source)}) t where n % {rows} = 0 or n = total order by n"
+        f"count(*) over () as total from {rows_of}) t where n % {rows} = 0 or n = total order by n"
+    )
+
+
+def query_keys_sql(judge: Judge) -> str:
+    """Postgres SQL: of a source that is a query (twice, strange, nameless): keys that it returns more than once, rows whose key its
+    base table does not have, rows whose key is NULL."""
+    query = judge.entity.query
+    assert query is not None
+    every = ", ".join(ident("q", name) for name in (*query.key, *query.further))
+    met = " and ".join(f"{ident('b', name)} = {ident('q', name)}" for name in query.key)
+    null = " or ".join(f"{ident('q', name)} is null" for name in (*query.key, *query.further))
+    rows = f"(select {every} from (\n{query.sql}\n) q)"
+    return (
+        f"select (select count(*) from (select from {rows} q where not ({null}) group by {every} having count(*) > 1) t) as twice, "
+        f"(select count(*) from {rows} q where not ({null}) and not exists (select from {qualified(query.base)} b where {met})) "
+        f"as strange, (select count(*) from {rows} q where {null}) as nameless"
     )
 
 

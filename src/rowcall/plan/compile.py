@@ -8,7 +8,7 @@ from dataclasses import replace
 from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
 from rowcall.plan.evidence import Evidence
 from rowcall.plan.given import PLAIN, given_parent, given_value
-from rowcall.plan.ids import digest_sql
+from rowcall.plan.ids import digest_sql, made_of
 from rowcall.plan.judge import GroupReference, Judge, Read, asked_name, duplicates_table, out_name
 from rowcall.plan.keys import entity_key, kind, need_column, read_as
 from rowcall.plan.knowledge import Knowledge
@@ -62,7 +62,7 @@ class _Compiler:
         for number, reference in enumerate(self.entity.references):
             self._reference(number, reference)
         self._cutoff()
-        self.outputs.insert(0, Output(self.entity.id_column, digest_sql(self.mapping.namespace, self.entity), "raw"))
+        self._id()
         for number, rule in enumerate(self.entity.columns):
             self._column(number, rule)
         # Values of one width lie side by side in a row of COPY, where they are laid out together (move.encode).
@@ -89,6 +89,14 @@ class _Compiler:
             self._passing(),
             self.given,
         )
+
+    def _id(self) -> None:
+        """Its digits, where neither a column nor a reference fills it."""
+        if self.entity.given_id:
+            return
+        if self.entity.ids.column is not None:
+            self.reads["made_of"] = Read("made_of", made_of(self.entity))
+        self.outputs.insert(0, Output(self.entity.id_column, digest_sql(self.mapping.namespace, self.entity), "raw"))
 
     # -- references -------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from rowcall.mapping.model import Entity
 from rowcall.plan.keys import Key
 from rowcall.plan.values import Ask, Output
 from rowcall.schema import Unique
-from rowcall.sql import ident, label, qualified
+from rowcall.sql import ident, label
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Judge:
     def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
         """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead."""
         parts = [f"{'null::' + r.type if r.alias in failed else r.sql} as {ident(r.alias)}" for r in self.reads]
-        return f"select {', '.join(parts)} from {qualified(self.entity.source)} where {condition}"
+        return f"select {', '.join(parts)} from {self.entity.relation(condition)} where {condition}"
 
     def told(self, failed: frozenset[str]) -> str | None:
         """The column `failed` of a batch that was read so: the labels of these expressions."""

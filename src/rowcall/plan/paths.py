@@ -244,7 +244,7 @@ from {source} t left join reached r on r.v = t.{own} left join members m on m.v 
 
     @property
     def _parent_table(self) -> str:
-        return self.mapping.entity(self.route.to).source
+        return self.mapping.entity(self.route.to).base
 
     @property
     def _own_key(self) -> str | None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowcall.errors import UsageError
-from rowcall.mapping.model import Entity, Mapping
+from rowcall.mapping.model import KEY, RETURNED, Entity, Mapping
 from rowcall.plan.bulk import Load, loads
 from rowcall.plan.compile import compile_entity
 from rowcall.plan.graph import order, parents
 from rowcall.plan.judge import Judge
+from rowcall.plan.keys import bare
 from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.paths import HopTable
 from rowcall.plan.step import Step
@@ -39,7 +40,8 @@ class Plan:
     def source_tables(self) -> tuple[str, ...]:
         """Every source table that the run reads."""
         content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
-        return tuple(sorted({e.source for e in self.mapping.entities} | set(self.hop_tables) | content))
+        own = {t for e in self.mapping.entities for t in (e.base, *(e.query.tables if e.query else ()))}
+        return tuple(sorted(own | set(self.hop_tables) | content))
 
     @property
     def locked_tables(self) -> tuple[str, ...]:
@@ -61,7 +63,7 @@ class Plan:
             + [*entity.key, entity.cutoff.column if entity.cutoff else ""]
         )
         table = self.knowledge.source.tables[entity.source]
-        return tuple(c.name for c in table.columns if c.name not in named)
+        return tuple(c.name for c in table.columns if c.name not in named and c.name not in (RETURNED, KEY))
 
     def unfilled_columns(self, entity: Entity) -> tuple[str, ...]:
         """Target columns that the mapping leaves to their default or NULL."""
@@ -83,7 +85,8 @@ class Plan:
         entity, source = judge.entity, self.knowledge.source.tables[judge.entity.source]
         return {
             "name": entity.name,
-            "source": entity.source,
+            "source": entity.base,
+            "query": entity.query is not None,
             "target": entity.target,
             "key": list(entity.key),
             "estimated_rows": source.estimated_rows,
@@ -114,12 +117,26 @@ def make_plan(mapping: Mapping, knowledge: Knowledge) -> Plan:
         members = frozenset(group.entities) if group.cyclic else frozenset()
         judges = []
         for name in group.entities:
+            if group.cyclic:
+                _need_known_id(mapping, by_name[name], knowledge)
             judge, reads = compile_entity(by_name[name], mapping, knowledge, members)
             judges.append(judge)
             for table, hop in reads.items():
                 hops.setdefault(table, HopTable(table)).reads.update(hop.reads)
         steps.append(Step(number, group, tuple(judges)))
     return Plan(mapping, tuple(steps), hops, knowledge)
+
+
+def _need_known_id(mapping: Mapping, entity: Entity, knowledge: Knowledge) -> None:
+    """Rows of a cycle are judged before one is written, so that their ids must be known from what they are."""
+    rule = next((r for r in entity.columns if r.column == entity.id_column), None)
+    column = knowledge.source.tables[entity.source].column(rule.source or "") if rule else None
+    if entity.given_id and (column is None or bare(column.type).name != "uuid"):
+        raise UsageError(
+            f"{mapping.place('entities', entity.name)}: {entity.name} is in a cycle of references, and its id is not known "
+            "before its rows are judged",
+            hint="let the id be made (leave it out), or keep that of a uuid column",
+        )
 
 
 def needs(plan: Plan, step: Step) -> frozenset[int]:

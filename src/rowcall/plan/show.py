@@ -22,10 +22,10 @@ def plan_text(plan: Plan) -> str:
 def _step(plan: Plan, step: Step, loads: Mapping[str, Load]) -> Iterator[str]:
     together = " (a cycle: judged to its fixpoint, settled in one transaction)" if step.group.cyclic else ""
     for judge in step.judges:
-        entity = judge.entity
+        entity, over = judge.entity, "a query over " if judge.entity.query else ""
         rows = plan.knowledge.source.tables[entity.source].estimated_rows
         chunks = max(1, -(-rows // CHUNK_ROWS))
-        yield f"{step.number:>3}. {entity.name}: {entity.source} -> {entity.target}{together}"
+        yield f"{step.number:>3}. {entity.name}: {over}{entity.base} -> {entity.target}{together}"
         yield f"     about {rows:,} rows in {chunks} chunk{'s' * (chunks != 1)}, key {', '.join(entity.key)}"
         for reference in entity.references:
             yield from _reference(reference)

@@ -50,7 +50,7 @@ def row_sql(entity: Entity, columns: Sequence[str], source: Schema, key: str) ->
     """SELECT each of these columns as text, of the one row with this key (in the ledger's text form)."""
     table = source.tables[entity.source]
     reads = ", ".join(f"{read_as(need_column(table, c))}::text" for c in columns) or "null::text"
-    return f"select {reads} from {qualified(entity.source)} where {entity_key(entity, source).among([key])}"
+    return f"select {reads} from {entity.relation()} where {entity_key(entity, source).among([key])}"
 
 
 def start_column(route: Route) -> str:
@@ -94,7 +94,7 @@ class _Walk:
         table = self.source.tables[entity.source]
         key, first = entity_key(entity, self.source).sql, need_column(table, start_column(self.route))
         type_ = f"{ident(self.reference.type_column)}::text" if self.reference.type_column else "null::text"
-        return f"(select ({key})::text as k, {read_as(first)} as v, {type_} as t from {qualified(entity.source)})"
+        return f"(select ({key})::text as k, {read_as(first)} as v, {type_} as t from {entity.relation()})"
 
     def onward(self, number: int) -> tuple[str, str]:
         """(SQL, kind) of what a row of hop `number` hands on: the next hop's start, or the parent's key."""

@@ -18,7 +18,7 @@ def judged_uniques(entity: Entity, mapping: Mapping, know: Knowledge, filled: fr
 
 def _guaranteed(entity: Entity, table: Table, unique: Unique) -> bool:
     """Whether unchanged columns are unique at the source; the uuid itself is, where its key is."""
-    if entity.id_column in unique.columns:
+    if entity.id_column in unique.columns and not entity.given_id:
         return table.is_unique(entity.key)
     plain = {r.column: r.source for r in entity.columns if r.source and r.values is None and r.convert is None}
     return table.is_unique(tuple(plain[c] for c in unique.columns if c in plain))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import psycopg
@@ -11,8 +11,8 @@ import psycopg
 from rowcall.postgres.connect import Session
 from rowcall.postgres.errors import stopped
 from rowcall.postgres.queries import named_queries
-from rowcall.schema import Check, Column, ForeignKey, Schema, Table, Type, Unique
-from rowcall.sql import ident, qualified
+from rowcall.schema import Check, Column, ForeignKey, Schema, Selected, Table, Type, Unique
+from rowcall.sql import ident
 
 Rows = dict[int, list[tuple[Any, ...]]]
 
@@ -118,18 +118,41 @@ class ServerProbe:
         self.source, self.target = source, target
         self._known = _types(source.rows(named_queries("rowcall.postgres", "catalog.sql")["types"]))
 
-    def types(self, table: str, expressions: Sequence[str]) -> Sequence[Type | str]:
-        """For each expression over a row of the source table: its type, or why the server refuses it."""
-        return [self._type(table, expression) for expression in expressions]
+    def types(self, relation: str, expressions: Sequence[str]) -> Sequence[Type | str]:
+        """For each expression over a row of the source's relation (SQL for FROM): its type, or why the server refuses it."""
+        return [self._type(relation, expression) for expression in expressions]
 
-    def _type(self, table: str, expression: str) -> Type | str:
+    def _type(self, relation: str, expression: str) -> Type | str:
         try:
-            with self.source.connection.cursor() as cursor:
-                cursor.execute(f"select ({expression}\n) from {qualified(table)} limit 0".encode())
-                description = (cursor.description or [])[0]
-                oid, modifier = description.type_code, cursor.pgresult.fmod(0) if cursor.pgresult else -1
+            ((_, oid, modifier),) = self._described(f"select ({expression}\n) from {relation} limit 0")
         except psycopg.Error as error:
             return _said(error)
+        return self._typed(oid, modifier)
+
+    def query(self, sql: str) -> Selected | str:
+        """What a SELECT on the source returns and reads, or why the server refuses it."""
+        try:
+            described = self._described(f"select q.* from (\n{sql}\n) q limit 0")
+            plan = self.source.value(f"explain (verbose, format json) select q.* from (\n{sql}\n) q")
+        except psycopg.Error as error:
+            return _said(error)
+        columns = []
+        for name, oid, modifier in described:
+            type_ = self._typed(oid, modifier)
+            if isinstance(type_, str):
+                return f"{name}: {type_}"
+            columns.append(Column(name, type_))
+        return Selected(tuple(columns), tuple(sorted(set(_relations(plan)))))
+
+    def _described(self, sql: str) -> list[tuple[str, int, int]]:
+        """(name, oid, modifier) of each column."""
+        with self.source.connection.cursor() as cursor:
+            cursor.execute(sql.encode())
+            result = cursor.pgresult
+            assert result is not None
+            return [(c.name, c.type_code, result.fmod(n)) for n, c in enumerate(cursor.description or [])]
+
+    def _typed(self, oid: int, modifier: int) -> Type | str:
         if oid not in self._known:
             return f"its type (oid {oid}) is not supported"
         formatted = str(self.source.value("select format_type(%s, %s)", [oid, modifier]))
@@ -149,6 +172,19 @@ class ServerProbe:
     def bytes(self, text: str, type_: Type) -> bytes:
         """A literal in the binary form that the target stores."""
         return bytes(self.target.value(f"select {type_.send}(%s::{type_.sql})", [text]))
+
+
+def _relations(plan: object) -> Iterator[str]:
+    """The tables in a plan, as EXPLAIN (VERBOSE, FORMAT JSON) tells it.
+    https://www.postgresql.org/docs/current/sql-explain.html"""
+    if isinstance(plan, list):
+        for part in plan:
+            yield from _relations(part)
+    elif isinstance(plan, dict):
+        if "Relation Name" in plan and "Schema" in plan:
+            yield f"{plan['Schema']}.{plan['Relation Name']}"
+        for part in plan.values():
+            yield from _relations(part)
 
 
 def _said(error: psycopg.Error) -> str:

@@ -17,7 +17,7 @@ from uuid import UUID
 from rowcall.errors import UsageError
 from rowcall.ledger.repairs import RepairBook
 from rowcall.mapping.extra import read_derived
-from rowcall.mapping.model import ColumnRule, Entity
+from rowcall.mapping.model import ColumnRule, Entity, Ids
 from rowcall.mapping.tree import as_text
 from rowcall.move.mend import Mender
 from rowcall.plan.plan import Plan
@@ -103,9 +103,11 @@ class Creator:
         `number` tells rows of one source row apart; `values` are columns that must differ."""
         rules = {rule.column: rule for rule in child.columns}
         rules |= {c: ColumnRule(c, constant=as_text(value), has_constant=True) for c, value in values.items()}
+        own = child.id_column  # it cannot have the id of the row beside which it stands
         derived = replace(
-            child, name=f"{child.name}_{number}", identity=f"{child.identity}.{number}", columns=tuple(rules.values()),
-            where=(), cutoff=None,
+            child, name=f"{child.name}_{number}", identity=f"{child.identity}.{number}", ids=Ids(),
+            columns=tuple(rule for rule in rules.values() if rule.column != own),
+            references=tuple(r for r in child.references if r.column != own), where=(), cutoff=None,
         )  # fmt: skip
         amendments = [Amendment(k, column, None, True, *parent) for k, parent in parents.items()]
         first = {_named(child, column, f"{number} {key}"): key for key in parents}
@@ -113,6 +115,8 @@ class Creator:
 
     def _derived(self, child: Entity, column: str, home: Entity, values: Mapping[str, Any]) -> Entity:
         raw: dict[str, Any] = {"from": child.source, "to": home.target, "key": list(child.key), "id": home.id_column}
+        if (query := child.query) is not None:
+            raw |= {"from": {"query": query.sql, "base": query.base}, "key": [*query.key, *query.further]}
         raw |= {"identity": f"made.{child.identity}.{re.sub(_PARTING, _hex, column)}", "columns": {}, "references": {}}
         for name, value in values.items():
             if isinstance(value, dict) and ("path" in value or "paths" in value or "by_type" in value):

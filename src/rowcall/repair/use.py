@@ -19,7 +19,6 @@ from rowcall.repair.creation import Creator
 from rowcall.repair.ways import Ways
 from rowcall.rows import Amendment, Reason
 from rowcall.schema import Column
-from rowcall.sql import qualified
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Use:
         self.ways.expression(self.entity, expression)
         key = entity_key(self.entity, self.plan.knowledge.source)
         found = self.source.table(
-            f"select ({key.sql})::text as k, (({expression}\n))::text as v from {qualified(self.entity.source)} "
+            f"select ({key.sql})::text as k, (({expression}\n))::text as v from {self.entity.relation()} "
             f"where {key.among(keys)}"
         )
         return dict(zip(found["k"].to_pylist(), found["v"].to_pylist(), strict=True))

@@ -15,7 +15,7 @@ from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.source_sql import terminals_sql
 from rowcall.postgres.catalog import ServerProbe
 from rowcall.postgres.read import Reader
-from rowcall.sql import ident, literal, qualified
+from rowcall.sql import ident, literal
 
 
 class Ways:
@@ -30,7 +30,7 @@ class Ways:
         """Raises UsageError where the source does not take an expression over the entity's rows."""
         if (entity.source, sql) in self._sound:
             return
-        if wrong := wrong_expression(self.know.source.tables[entity.source], sql, self.probe):
+        if wrong := wrong_expression(entity.relation(), sql, self.probe):
             raise UsageError(wrong, hint="write SQL over the row's own columns, which may look elsewhere by a subquery")
         self._sound.add((entity.source, sql))
 
@@ -65,7 +65,7 @@ class Ways:
         if column is not None and table.column(column) is None:
             raise UsageError(no_column(table, column), hint=f"`order` is a column of {entity.source}")
         by = f"{ident(column)} nulls first, {key.names}" if column else key.names
-        sql = f"select ({key.sql})::text as k from {qualified(entity.source)} where {key.among(keys)} order by {by}"
+        sql = f"select ({key.sql})::text as k from {entity.relation()} where {key.among(keys)} order by {by}"
         return list(self.source.table(sql)["k"].to_pylist())
 
     def _route(self, entity: Entity, to: str, path: Any) -> Route:

@@ -63,7 +63,7 @@ class _Accounts:
         scope, entity = self.scope, self.scope.entity(record)
         key = entity_key(entity, scope.schema).sql
         table_of(self.duck, "source_keys", "k varchar")
-        load(self.duck, "source_keys", scope.source.batches(f"select ({key})::text from {qualified(entity.source)}"))
+        load(self.duck, "source_keys", scope.source.batches(f"select ({key})::text from {entity.relation()}"))
         table_of(self.duck, "lines", "k varchar, outcome varchar, uid uuid")
         uid = "target_id::text" if self.target_ids else "null::text"
         lines = f"select source_key, outcome::text, {uid} from rowcall.settlement where entity = {record.id}"

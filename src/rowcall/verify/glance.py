@@ -13,7 +13,6 @@ from rowcall.plan.keys import entity_key
 from rowcall.postgres.connect import Session
 from rowcall.postgres.read import Reader
 from rowcall.schema import Schema
-from rowcall.sql import qualified
 from rowcall.verify.checks import AccountCheck
 from rowcall.verify.differences import query
 
@@ -50,7 +49,7 @@ class Glances:
     def _of_source(self, entity: Entity, source: Reader) -> tuple[int, str]:
         if entity.name not in self._keys:
             key = f"({entity_key(entity, self.schema).sql})::text"
-            sql = query("key_sums").format(key=key, table=qualified(entity.source))
+            sql = query("key_sums").format(key=key, table=entity.relation())
             (told,) = source.table(sql).to_pylist()
             self._keys[entity.name] = told["rows"], told["digest"]
         return self._keys[entity.name]

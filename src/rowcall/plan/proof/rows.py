@@ -8,7 +8,7 @@ from rowcall.mapping.model import Entity
 from rowcall.plan.keys import BIGINT, Key, entity_key, kind, need_column, read_as
 from rowcall.rows import Reason
 from rowcall.schema import Column, Schema
-from rowcall.sql import ident, label, qualified
+from rowcall.sql import ident, label
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Rows:
         """The alias e with what is spoken of in `text`."""
         told = {alias: sql for alias, sql in self.reads.items() if f"e.{ident(alias)}" in text or alias == "k"}
         reads = ", ".join(f"{sql} as {ident(alias)}" for alias, sql in told.items())
-        return f"(select {reads} from {qualified(self.entity.source)}) e"
+        return f"(select {reads} from {self.entity.relation()}) e"
 
 
 def plainly(column: Column) -> str:

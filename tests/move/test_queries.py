@@ -1,0 +1,126 @@
+"""Entities whose source is a query: a row for each of a base table, or several."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import MakeProject, Project, set_chunk_rows
+
+from rowcall.errors import MappingError, SourceUnreadable
+from rowcall.repair import Request
+
+SOURCE = """
+create table person (id int primary key, name text, born date);
+insert into person select g, 'p' || g, date '2000-01-01' + g from generate_series(1, 20) g;
+create table team (id int primary key, title text);
+insert into team values (1, 'doctors'), (2, 'technicians');
+create table member (id int primary key, person_id int not null, team_id int not null, since date);
+insert into member select g, g, 1 + g % 2, '2024-01-01' from generate_series(1, 10) g;
+create table visit (id int primary key, person_id int, tags text);
+insert into visit values (1, 1, 'a,b'), (2, 2, 'c'), (3, 15, ''), (4, 99, 'd'), (5, 4, null);
+"""
+TARGET = """
+create table doctors (id uuid primary key, name text not null, since date);
+create table visits (id uuid primary key, doctor_id uuid references doctors);
+create table tags (id uuid primary key, visit_id uuid not null references visits, place int not null, tag varchar(1) not null);
+"""
+MAPPING = """
+doctors:
+  from:
+    base: person
+    absent: no_doctor
+    query: |
+      select p.id, p.name || ' MD' as name, max(m.since) as since from person p
+      join member m on m.person_id = p.id join team t on t.id = m.team_id and t.title = 'doctors' group by p.id, p.name
+  columns: {name: name, since: since}
+visits:
+  from: visit
+  references: {doctor_id: {to: doctors, path: person_id, missing: null}}
+tags:
+  from:
+    base: visit
+    query: select v.id, t.place, t.tag from visit v, unnest(string_to_array(v.tags, ',')) with ordinality t (tag, place)
+  key: [id, place]
+  columns: {place: {sql: place::int}, tag: tag}
+  references: {visit_id: {to: visits, path: id}}
+"""
+
+
+@pytest.fixture
+def project(make_project: MakeProject) -> Project:
+    made = make_project(SOURCE, TARGET)
+    made.write(MAPPING)
+    return made
+
+
+@pytest.mark.parametrize("rows", [3, 1000])
+def test_every_row_of_the_base_table_is_accounted_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    set_chunk_rows(monkeypatch, rows)
+    result = project.foreseen_run()
+    counts = {
+        e.name: (e.counts.source, e.counts.migrated, e.counts.quarantined, e.counts.excluded) for e in result.entities
+    }
+    assert counts == {"doctors": (20, 5, 0, 15), "visits": (5, 5, 0, 0), "tags": (6, 4, 0, 2)}
+    assert project.fates("doctors")["2"] == "migrated"
+    assert project.fates("doctors")["3"] == "no_doctor"
+    assert project.fates("tags")["[1, 2]"] == "migrated"
+    assert {key for key, fate in project.fates("tags").items() if fate == "not_returned"} == {"[3, null]", "[5, null]"}
+    names = [name for (name,) in project.target.rows("select name from doctors order by name")]
+    assert names == ["p10 MD", "p2 MD", "p4 MD", "p6 MD", "p8 MD"]
+    assert sorted(project.target.rows("select t.tag, t.place from tags t")) == [("a", 1), ("b", 2), ("c", 1), ("d", 1)]
+    assert project.target.value("select count(*) from visits where doctor_id is not null") == 2
+    assert project.migration.verify().ok
+
+
+def test_what_is_wrong_with_a_row_of_a_query_is_told(project: Project) -> None:
+    project.source.execute("update visit set tags = 'a,too long' where id = 1")
+    project.foreseen_run()
+    assert project.codes("tags", "[1, 2]") == ["too_long"]
+    effect = project.migration.healing.apply(Request("tags", "too_long", "clip_text", {}, ""))
+    assert effect.home == {"tags": 1}
+    assert project.migration.explain("tags", "[1, 2]").outcome == "migrated"
+    project.migration.undo()
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("select person_id as id, team_id from member union all select 1, 2", "1 keys more than once"),
+        ("select 1000 as id", "1 rows whose key the base table does not have"),
+        ("select null::int as id", "1 rows whose key is NULL"),
+    ],
+)
+def test_a_query_that_does_not_keep_to_its_base_table(project: Project, query: str, told: str) -> None:
+    for act in ("check", "run"):
+        project.write(f"doctors: {{from: {{base: person, query: {query!r}}}, columns: {{name: {{value: x}}}}}}")
+        with pytest.raises(SourceUnreadable) as error:
+            getattr(project, act)()
+        assert told in str(error.value)
+        assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("entity", "told"),
+    [
+        (
+            "{from: {base: person, query: select id from persons}}",
+            "rowcall.yaml:8:41: the source does not take this query",
+        ),
+        ("{from: {base: persons, query: select 1 as id}}", "the source has no table 'persons'"),
+        ("{from: {query: select 1 as id}}", "`base` is missing"),
+        ("{from: {base: person}}", "`query` is missing"),
+        ("{from: {base: person, query: select name from person}}", "does not return id, which is of the key"),
+        ("{from: {base: person, query: 'select id, id from person'}}", "two columns are named 'id'"),
+        ("{from: {base: person, query: select id from person}, key: name}", "(name) has no key of person in it"),
+        ("{from: {base: person, query: 'select 1 as id; drop table person'}}", "does not take this query"),
+        ("{from: {base: person, querry: select 1}}", "querry"),
+        ("{from: 7}", "write the source table"),
+    ],
+)
+def test_faults(project: Project, entity: str, told: str) -> None:
+    project.write(f"doctors: {entity}")
+    with pytest.raises(MappingError) as error:
+        project.check()
+    assert told in str(error.value)
+    assert project.source.value("select count(*) from person") == 20
