@@ -16,8 +16,8 @@ Keys = dict[str, dict[str, list[int]]]  # entity -> cause or other name -> sorte
 SCALES = ("small", "seed", "full")
 DEFAULT_SEED = 42
 ENTITIES = (
-    "profiles", "offices", "patients", "orders", "cases", "case_messages", "case_states", "case_files", "operations",
-    "role_permissions", "purchases", "message_attachments", "system_messages",
+    "profiles", "patient_profiles", "doctors", "technicians", "offices", "patients", "orders", "cases", "case_messages",
+    "case_states", "case_files", "operations", "role_permissions", "purchases", "message_attachments", "system_messages",
 )  # fmt: skip
 
 

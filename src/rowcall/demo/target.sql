@@ -19,6 +19,20 @@ create table profiles (
     created_at     timestamptz not null default now()
 );
 
+-- One user of the old system may be both: each is that profile, under the same id.
+create table doctors (
+    id         uuid primary key references profiles,
+    full_name  text not null,
+    groups     jsonb not null check (jsonb_typeof(groups) = 'array'),
+    created_at timestamptz not null
+);
+
+create table technicians (
+    id         uuid primary key references profiles,
+    full_name  text not null,
+    is_active  boolean not null
+);
+
 create table offices (
     id               uuid primary key default gen_random_uuid(),
     legacy_office_id bigint unique,
@@ -192,6 +206,8 @@ create index on system_messages (recipient_id) where not is_read;
 
 -- Row level security is on everywhere. Staff data can be read; a table without a policy is open to its owner only.
 alter table profiles enable row level security;
+alter table doctors enable row level security;
+alter table technicians enable row level security;
 alter table offices enable row level security;
 alter table patients enable row level security;
 alter table orders enable row level security;

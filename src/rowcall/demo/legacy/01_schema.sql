@@ -18,6 +18,26 @@ create table auth_user (
     date_joined  timestamptz not null
 );
 
+create table auth_group (
+    id   serial primary key,
+    name varchar(150) not null unique
+);
+
+create table auth_user_groups (
+    id       serial primary key,
+    user_id  integer not null,
+    group_id integer not null,
+    unique (user_id, group_id)
+);
+
+-- Patients who may look at their own case, with the address that they gave for it: some gave a new one later.
+create table dispatch_portal_access (
+    id         serial primary key,
+    patient_id integer not null,
+    email      varchar(254) not null,
+    opened_at  timestamptz not null
+);
+
 create table django_content_type (
     id        serial primary key,
     app_label varchar(100) not null,

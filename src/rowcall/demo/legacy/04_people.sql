@@ -21,6 +21,15 @@ insert into sound
 select 'profiles', row_number() over (order by id), id from auth_user where username not like 'qa-%';
 analyze sound;
 
+insert into auth_group values (1, 'administrators'), (2, 'doctors'), (3, 'technicians'), (4, 'offices');
+
+-- What a user is, only the groups tell; some are in two, and some in none.
+insert into auth_user_groups (user_id, group_id)
+select u.id, g.id
+from auth_user as u
+join auth_group as g on pg_temp.chance('group.' || g.name, u.id, ('{8,45,30,15}'::integer[])[g.id])
+order by u.id, g.id;
+
 insert into dispatch_office
 select pg_temp.key('offices', i),
        pg_temp.one_of('{Praxis,Clinic,Kliniek,Klinik,Cabinet,Clínica,Studio,"Dental Office"}', 'office.kind', i)
@@ -69,6 +78,14 @@ order by i;
 insert into sound
 select 'patients', row_number() over (order by id), id from dispatch_patient;
 analyze sound;
+
+insert into dispatch_portal_access (patient_id, email, opened_at)
+select p.id, 'patient-' || p.id || case n when 1 then '@mail.example' else '@new.example' end,
+       pg_temp.after(p.created_at, 'portal.opened', p.id * 2 + n, 20000000)
+from dispatch_patient as p
+cross join generate_series(1, 2) as n
+where pg_temp.chance('portal.' || n, p.id, case n when 1 then 30 else 10 end)
+order by p.id, n;
 
 -- 51 models. In June 2021 the model `plan` was taken out and put in again: its number 12 went with the old line of this table,
 -- and comments made since then carry 52. Those made before still carry 12.

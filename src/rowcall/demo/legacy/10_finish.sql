@@ -36,10 +36,13 @@ from (values ('auth_user', 'profiles'), ('dispatch_office', 'offices'), ('dispat
              ('dispatch_notification', 'system_messages')) as place (name, entity);
 select setval('dispatch_plan_id_seq', pg_temp.rows_of('families') * pg_temp.stride('families') * 8 + 8),
        setval('django_content_type_id_seq', 52),
+       setval('auth_group_id_seq', 4),
        setval('dispatch_file_instruction_id_seq', (select max(id) from dispatch_file_instruction)),
        setval('dispatch_file_plan_id_seq', (select max(id) from dispatch_file_plan));
 
 create index on django_admin_log (content_type_id, object_id);
+create index on auth_user_groups (group_id);
+create index on dispatch_portal_access (patient_id);
 create index on dispatch_patient (office_id);
 create index on dispatch_instruction (patient_id);
 create index on dispatch_instruction (number);
