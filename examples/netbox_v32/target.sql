@@ -119,3 +119,30 @@ create table cables (
     b_device_id      uuid not null references devices,
     check (num_nonnulls(a_device_id, a_termination_id) = 1)
 );
+create table cable_paths (
+    id        uuid primary key,
+    legacy_id bigint not null unique,
+    is_active boolean not null,
+    is_split  boolean not null
+);
+create table path_elements (
+    id             uuid primary key,
+    path_id        uuid not null references cable_paths,
+    place          int not null,
+    kind           text not null,
+    cable_id       uuid references cables,
+    termination_id uuid references terminations,
+    device_id      uuid references devices,
+    unique (path_id, place),
+    check (num_nonnulls(cable_id, termination_id, device_id) <= 1)
+);
+create table users (
+    id        uuid primary key,
+    legacy_id bigint not null unique,
+    username  text not null unique,
+    joined_at timestamptz not null
+);
+create table user_settings (
+    id       uuid primary key references users,
+    settings jsonb not null
+);
