@@ -19,7 +19,6 @@ from rowcall.errors import UsageError
 from rowcall.frame import BUDGET, COMPLETE, DIFFERENT, FAILED, OPEN, guarded
 from rowcall.migration import Migration, RunResult
 from rowcall.options import Json, Project, Quiet, chosen, open_project
-from rowcall.plan.show import entity_sql, plan_text
 from rowcall.postgres.shell import psql as run_psql
 from rowcall.repair_commands import dispose, purge, remedies, repair_app
 from rowcall.report import (
@@ -43,6 +42,7 @@ from rowcall.report.words import count
 from rowcall.screen import Screen
 from rowcall.server_commands import servers_app
 from rowcall.version import __version__
+from rowcall.writing_commands import plan, schema
 
 app = typer.Typer(
     name="rowcall", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -50,7 +50,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(servers_app, name="servers")
 app.add_typer(repair_app, name="repair")
-for command in (remedies, dispose, purge):
+for command in (plan, schema, remedies, dispose, purge):
     app.command()(command)
 
 
@@ -125,27 +125,6 @@ def _demo_run(migration: Migration, screen: Screen, folder: Path, started: float
         screen.show(f"  {d.entity}/{d.cause}: {len(d.missing)} keys missing, {len(d.surplus)} too many")
     screen.show(f"look around: {_program()} -p {folder} explain · {folder / 'report.html'}")
     _done(COMPLETE if equal else FAILED)
-
-
-@app.command()
-def plan(
-    sql: Annotated[str | None, typer.Option("--sql", metavar="ENTITY", help="The compiled SQL of one entity.")] = None,
-    project: Project = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Order, references, what is not mapped; or the compiled SQL of one entity."""
-    screen = Screen(json, quiet)
-    made = open_project(project, screen).plan()
-    if sql is not None:
-        text = entity_sql(made, sql)
-        screen.document({"entity": sql, "sql": text})
-        if not json:
-            screen.write(text)
-        return
-    screen.document(made.as_json())
-    if not json:
-        screen.write(plan_text(made))
 
 
 @app.command()

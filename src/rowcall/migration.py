@@ -46,7 +46,8 @@ from rowcall.rejected import create_rejected
 from rowcall.repair import RETRY, Effect, Retried, undo_all
 from rowcall.report import Report, build_report
 from rowcall.rows import Counts
-from rowcall.survey import estimate
+from rowcall.sample import Samples, sample
+from rowcall.survey import estimate, filled_shares
 from rowcall.verify import Glances, Verification, check_accounts, verify
 
 FILE = "rowcall.yaml"
@@ -108,7 +109,12 @@ class Migration:
     def plan(self) -> Plan:
         """Order, references and the compiled judges. Raises MappingError with every fault of the file."""
         with self._desk() as desk:
-            return desk.plan
+            return replace(desk.plan, filled=filled_shares(desk.source, desk.plan))
+
+    def sample(self, entity: str, *, show_values: bool = False) -> Samples:
+        """Ten of an entity's rows before and after; nothing is written. Raises UsageError where there is no such entity."""
+        with self._desk() as desk:
+            return sample(desk.plan, desk.crew(desk.snapshot(), Stop(), 1).workers[0], entity, show_values=show_values)
 
     def check(self, on_progress: OnProgress = silent) -> forecast.ForecastDocument:
         """The forecast: every verdict of the run; the target stays as it is. Also saved in the project folder."""

@@ -150,6 +150,17 @@ def _occupied(target: Session, mapping: Mapping, ledger: Ledger) -> frozenset[st
     )
 
 
+def filled_shares(source: Session, plan: Plan) -> dict[tuple[str, str], float]:
+    """(table, column) -> the share of rows that hold a value there, by the source's statistics.
+    https://www.postgresql.org/docs/current/view-pg-stats.html"""
+    tables = ", ".join(literal(e.source) for e in plan.mapping.entities)
+    rows = source.rows(
+        "select schemaname || '.' || tablename, attname, null_frac from pg_stats "
+        f"where schemaname || '.' || tablename in ({tables}) and not inherited"
+    )
+    return {(str(table), str(column)): 1 - float(nulls) for table, column, nulls in rows}
+
+
 def estimate(source: Session, plan: Plan, rows: int, judged_seconds: float) -> dict[str, Any]:
     """What a run would take, as an estimate: disk from the source tables' size, time from the judging's own.
 

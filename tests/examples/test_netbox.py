@@ -97,7 +97,11 @@ def test_no_link_became_null_unseen(netbox: Example) -> None:
         "select target_column, code, count(*) from rowcall.nulled_reference group by 1, 2 order by 1"
     )
     cables = [("a_device_id", "unknown_type", 32), ("a_termination_id", "unknown_type", 76)]
-    elements = [("cable_id", "unknown_type", 183), ("device_id", "unknown_type", 313), ("termination_id", "unknown_type", 322)]
+    elements = [
+        ("cable_id", "unknown_type", 183),
+        ("device_id", "unknown_type", 313),
+        ("termination_id", "unknown_type", 322),
+    ]
     assert nulled == [*cables, *elements]
     assert "32 cables end at a circuit" in (ROOT / "examples" / "netbox_v32" / "README.md").read_text()
 

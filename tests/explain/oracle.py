@@ -110,6 +110,12 @@ class Oracle:
             ("profiles", str(i)) for (i,) in self.rows("select id from auth_user where username like 'qa-%'")
         }
         self.duplicates("profiles", self.rows("select id, lower(email) from auth_user"))
+        for entity in ("doctors", "technicians"):
+            sql = f"""select u.id from auth_user u
+                join auth_user_groups m on m.user_id = u.id join auth_group g on g.id = m.group_id
+                where g.name = '{entity}' and u.username not like 'qa-%'"""
+            for (user,) in self.rows(sql):
+                self.judge(entity, user, [self.parent("profiles", user)])
         self.known["offices"] = {i for (i,) in self.rows("select id from dispatch_office")}
 
     def orders(self) -> None:

@@ -81,7 +81,7 @@ CASES: list[tuple[str, str, str, str]] = [
     ("      body: {from: body}\n", "", "columns:\n      legacy_record_id", "nothing fills case_messages.body, which is NOT NULL without a default: write `body: body`"),
     ("      slug: {sql", "      slag: {sql", "slag", "case_messages has no column 'slag': did you mean 'slug'?"),
     ("      slug: {sql", "      size: {sql", "size", "is a generated column, which the target computes: leave it out"),
-    ("      slug: {sql", "      id: {sql", "id: {sql", "holds the row's id, which rowcall computes: leave it out"),
+    ("      slug: {sql", "      id: {sql", "id: {sql", "id keeps a uuid of the source: write the column that holds it|text does not become uuid (id) by itself"),
     ("body: {from: body}", "body: {from: bdy}", "bdy", "dispatch_record has no column 'bdy': did you mean 'body'?"),
     ("body: {from: body}", "body: {form: body}", "form: body}", "did you mean 'from'?"),
     ("body: {from: body}", "body: bdy", "bdy", "did you mean 'body'?"),

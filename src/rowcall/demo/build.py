@@ -13,6 +13,7 @@ from typing import Any
 from rowcall.demo.generate import SCALES, Keys, facts, generate
 from rowcall.demo.project import TARGET_SQL, mapping_yaml
 from rowcall.errors import UsageError
+from rowcall.mapping.json_schema import json_schema
 from rowcall.mapping.model import VARIABLES
 from rowcall.postgres.connect import connect
 from rowcall.postgres.embedded import EmbeddedServers
@@ -21,6 +22,7 @@ from rowcall.postgres.places import Places
 SERVERS = {"legacy": 16, "target": 18}
 MARKER = Path(".rowcall") / "demo.json"
 ANSWERS = "answers.json"
+SCHEMA = Path(".rowcall") / "schema.json"  # as the first line of rowcall.yaml has it
 Notify = Callable[[str], None]
 
 
@@ -45,6 +47,7 @@ def build(folder: Path, scale: str, seed: int, notify: Notify) -> None:
     _write(folder / ANSWERS, answers)
     _write(folder / "answers-facts.json", told)
     (folder / "rowcall.yaml").write_text(mapping_yaml(seed), encoding="utf-8")
+    _write(folder / SCHEMA, json_schema())
 
 
 def _clear(folder: Path, notify: Notify) -> EmbeddedServers:

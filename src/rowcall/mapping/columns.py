@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from rowcall.mapping.desk import Desk, Frame, no_column
-from rowcall.mapping.document import FillerShape, not_a_label
+from rowcall.mapping.document import FillerShape
 from rowcall.mapping.fits import bare, conversion_for, fits, is_oid_like, takes
 from rowcall.mapping.model import ColumnRule, Loc, ValueMap
+from rowcall.mapping.scalars import not_a_label
 from rowcall.mapping.tree import as_text
 from rowcall.schema import Column, Table, Type
 

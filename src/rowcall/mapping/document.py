@@ -5,143 +5,55 @@ A shape knows nothing of the catalogs. `required` says which keys must be there,
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from rowcall.mapping.conversions import CONVERSIONS
-from rowcall.mapping.model import Budget
-from rowcall.mapping.tree import as_text
-from rowcall.mapping.words import instead
+from rowcall.mapping.scalars import (
+    ANY,
+    IDS,
+    MISSING,
+    Conditions,
+    Else,
+    IdsShape,
+    Label,
+    Rows,
+    Text,
+    Texts,
+    read_code,
+    read_conversion,
+    read_else,
+    read_identity,
+    read_ids,
+    read_missing,
+    read_moment,
+    read_sentinel,
+    read_uuid,
+    read_workers,
+)  # fmt: skip
 from rowcall.rows import Reason
 
-NULLABLE = (Reason.NULL_REFERENCE, Reason.SENTINEL_REFERENCE, Reason.DANGLING_REFERENCE, Reason.PARENT_EXCLUDED)
-MISSING = (*NULLABLE, Reason.PARENT_QUARANTINED, Reason.UNKNOWN_TYPE)
-_LABEL = re.compile(r"[^\W\d]\w*\.[^\W\d]\w*")
 
+@dataclass(frozen=True)
+class Inner:
+    """A part within a part: the key holds `one`, a `list` of them, or a `map` of names to them."""
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def not_a_label(value: str) -> str | None:
-    """What is wrong with a content type's label."""
-    if _LABEL.fullmatch(value):
-        return None
-    message = f"{value!r} is no content type: write its label `app_label.model`, such as dispatch.plan"
-    return message + (", and the number under `content_types: formerly:`" if value.isdigit() else "")
-
-
-def _label(value: str) -> str:
-    if wrong := not_a_label(value):
-        raise ValueError(wrong)
-    return value
-
-
-def _uuid(value: object) -> UUID:
-    try:
-        found = UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        found = None
-    if found is None or not found.int:
-        raise ValueError("is not a uuid that can name ids: write a random one, as `uuidgen` prints it")
-    return found
-
-
-def _budget(value: object) -> Budget:
-    share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
-    if share and float(share[1]) <= 100:
-        return Budget(share=float(share[1]) / 100)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return Budget(rows=value)
-    raise ValueError("is no error budget: write a share such as 5%, or a number of rows such as 100")
-
-
-def _workers(value: object) -> int | None:
-    if value == "auto":
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    raise ValueError("is no number of workers: write auto, or a number such as 4")
-
-
-def _identity(value: str) -> str:
-    if not re.fullmatch(r"[^\s:/]+", value):
-        raise ValueError("an identity has no spaces, `:` or `/` (ids are made of `identity:key`): write one word")
-    return value
-
-
-def _moment(value: object) -> str:
-    """An ISO 8601 time with its offset, spelled for Postgres."""
-    try:
-        moment = datetime.fromisoformat(value.upper()) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise ValueError("is no ISO 8601 time: write one with its offset, such as 2025-10-18T00:00:00Z")
-    if moment.tzinfo is None:
-        raise ValueError(f"has no offset, so it names no moment: write {moment.isoformat()}Z, or its offset")
-    return moment.isoformat()
-
-
-def _conversion(value: str) -> str:
-    if value not in CONVERSIONS:
-        raise ValueError(f"there is no conversion {value!r}: {instead(value, CONVERSIONS)}")
-    return value
-
-
-def _missing(value: object) -> object:
-    if value is not None and not isinstance(value, list):
-        raise ValueError("takes null or a list: write `missing: null`, or codes such as [dangling_reference]")
-    return [reason.value for reason in NULLABLE] if value is None else value
-
-
-def _code(value: object) -> Reason:
-    known = {reason.value: reason for reason in MISSING}
-    code = str(as_text(value))
-    if code not in known:
-        raise ValueError(f"{code!r} is no code that may become NULL: {instead(code, known)}")
-    return known[code]
-
-
-def _sentinel(value: object) -> str:
-    if not isinstance(value, str | int | Decimal):
-        raise ValueError("is no value to look for: write such as 0 or -1 (a NULL is a null_reference anyway)")
-    return str(as_text(value))
-
-
-class Else(BaseModel):
-    """What a value map makes of a value that it does not list."""
-
-    otherwise: Literal["reject", "keep", "use"]
-    default: str | None = None
-
-
-def _else(value: object) -> Else:
-    if value is None or (isinstance(value, dict) and list(value) == ["value"]):
-        return Else(otherwise="use", default=as_text(value["value"]) if isinstance(value, dict) else None)
-    if value == "reject" or value == "keep":
-        return Else(otherwise="reject" if value == "reject" else "keep")
-    meant = as_text(value) if not isinstance(value, dict | list) else "X"
-    raise ValueError(f"takes reject, keep, null or a value: write `else: {{value: {meant}}}` for a value")
-
-
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
-Texts = Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1)]
-Label = Annotated[Text, AfterValidator(_label)]
-Conditions = dict[str, Text]
+    shape: type[Shape]
+    how: Literal["one", "list", "map"] = "one"
 
 
 class Shape(BaseModel):
-    """A part of the file. `kind` names it in a fault."""
+    """A part of the file. `kind` names it in a fault; `inner` says which keys hold further parts, `short` what may stand in its
+    place."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
     required: ClassVar[dict[str, str]] = {}
     kind: ClassVar[str] = "a mapping"
+    inner: ClassVar[dict[str, Inner]] = {}
+    short: ClassVar[tuple[str, ...]] = ()  # JSON types
 
     @classmethod
     def long(cls, raw: object) -> object:
@@ -155,17 +67,21 @@ class Shape(BaseModel):
 
 class EndpointShape(Shape):
     kind = "where a server is, such as `{env: SOURCE_DSN}`"
-    env: Text | None = None
-    service: Text | None = None
-    dsn: Text | None = None
-    embedded: Text | None = None
-    schema_: Text = Field("public", alias="schema")
+    env: Text | None = Field(default=None, description="an environment variable that holds a DSN")
+    service: Text | None = Field(default=None, description="a service of pg_service.conf")
+    dsn: Text | None = Field(default=None, description='a DSN such as "host=... dbname=...", without a password')
+    embedded: Text | None = Field(default=None, description="a server of the project folder, as the demo has them")
+    schema_: Text = Field(
+        default="public", alias="schema", description="the schema of tables that are named without one"
+    )
 
 
 class ContentTypesShape(Shape):
     kind = "`table:` and `formerly:`"
-    table: Text | None = None
-    formerly: dict[Label, list[int]] | None = None
+    table: Text | None = Field(
+        default=None, description="Django's table of content types; django_content_type unless written"
+    )
+    formerly: dict[Label, list[int]] | None = Field(default=None, description="type -> the ids that it had before")
 
 
 class CutoffShape(Shape):
@@ -174,21 +90,32 @@ class CutoffShape(Shape):
         "column": "write the source column that holds the time",
         "at": "write a time, such as 2025-10-18T00:00:00Z",
     }
-    column: Text | None = None
-    at: Annotated[str, BeforeValidator(_moment)] | None = None
+    column: Text | None = Field(default=None, description="the source column that holds the time")
+    at: Annotated[str, BeforeValidator(read_moment)] | None = Field(
+        default=None, description="an ISO 8601 time with its offset"
+    )
 
 
 class FillerShape(Shape):
     """How a column is filled: exactly one of from, sql, value, content_type."""
 
     kind = 'a source column, or a mapping such as `{sql: "..."}` or `{value: ...}`'
-    from_: Text | None = Field(None, alias="from")
-    sql: Text | None = None
-    value: Any = None
-    content_type: Text | None = None
-    convert: Annotated[Text, AfterValidator(_conversion)] | None = None
-    map: dict[str | None, Any] | None = None
-    else_: Annotated[Else | None, BeforeValidator(_else)] = Field(None, alias="else")  # None: not said
+    short = ("string",)
+    from_: Text | None = Field(default=None, alias="from", description="a source column")
+    sql: Text | None = Field(default=None, description="an SQL expression over the source row")
+    value: Any = Field(default=None, description="a constant; a list or mapping is JSON")
+    content_type: Text | None = Field(default=None, description="the source column that holds a content type's id")
+    convert: Annotated[Text, AfterValidator(read_conversion), WithJsonSchema({"enum": sorted(CONVERSIONS)})] | None = (
+        Field(default=None, description="a conversion of a text, which may fail")
+    )
+    map: dict[str | None, Any] | None = Field(
+        default=None, description="source value -> target value; null: for a NULL"
+    )
+    else_: Annotated[Else | None, BeforeValidator(read_else), WithJsonSchema(ANY)] = Field(
+        default=None,
+        alias="else",
+        description="what becomes of values that are not listed: reject, keep, null or {value: X}",
+    )  # None: not said
 
     @classmethod
     def long(cls, raw: object) -> object:
@@ -217,8 +144,9 @@ class WayShape(Shape):
 
     kind = "a path, or `{to: <entity>, path: <path>}`"
     required = {"path": "write the hops, such as `object_id -> dispatch_plan.id`"}
-    to: Text | None = None
-    path: Texts | None = None
+    short = ("string", "array")
+    to: Text | None = Field(default=None, description="the parent's entity, where it differs from the reference's")
+    path: Texts | None = Field(default=None, description="hops such as `object_id -> dispatch_plan.id`")
 
     @classmethod
     def long(cls, raw: object) -> object:
@@ -229,13 +157,24 @@ class ReferenceShape(Shape):
     """A reference: `path`, `paths`, or `type` with `by_type`."""
 
     kind = "`{to: <entity>, path: <path>}`"
-    to: Text | None = None
-    path: Texts | None = None
-    paths: Annotated[list[Texts], Field(min_length=1)] | None = None
-    type: Text | None = None
-    by_type: dict[Label, Any] | None = None
-    sentinels: list[Annotated[str, BeforeValidator(_sentinel)]] = []
-    missing: Annotated[list[Annotated[Reason, BeforeValidator(_code)]], BeforeValidator(_missing)] = []
+    inner = {"by_type": Inner(WayShape, "map")}
+    to: Text | None = Field(default=None, description="the parent's entity")
+    path: Texts | None = Field(
+        default=None, description="the way to the parent: hops, separated by commas or as a list"
+    )
+    paths: Annotated[list[Texts], Field(min_length=1)] | None = Field(
+        default=None, description="several ways to one parent"
+    )
+    type: Text | None = Field(default=None, description="the source column that holds a content type's id")
+    by_type: dict[Label, Any] | None = Field(default=None, description="content type -> the way to the parent")
+    sentinels: list[Annotated[str, BeforeValidator(read_sentinel), WithJsonSchema({"type": ["string", "number"]})]] = (
+        Field(default=[], description="values that cannot be meant, such as 0; compared as text, at every hop")
+    )
+    missing: Annotated[
+        list[Annotated[Reason, BeforeValidator(read_code)]],
+        BeforeValidator(read_missing),
+        WithJsonSchema({"anyOf": [{"type": "null"}, {"type": "array", "items": {"enum": [r.value for r in MISSING]}}]}),
+    ] = Field(default=[], description="codes whose rows get a NULL; null: the usual ones")
 
     @model_validator(mode="after")
     def _whole(self) -> ReferenceShape:
@@ -250,24 +189,6 @@ class ReferenceShape(Shape):
         return self
 
 
-class IdsShape(BaseModel):
-    """How ids are made: `version`, and of 7 the source column that holds the time."""
-
-    version: int = 5
-    column: str | None = None
-
-
-def _ids(value: object) -> IdsShape:
-    versions = {"uuid5": 5, "uuid4": 4}
-    if isinstance(value, str) and value in versions:
-        return IdsShape(version=versions[value])
-    if isinstance(value, dict) and list(value) == ["uuid7"] and isinstance(value["uuid7"], str):
-        return IdsShape(version=7, column=value["uuid7"])
-    raise ValueError(
-        "is no way to make ids: write uuid5 (the default), uuid4, or `{uuid7: <source column that holds a time>}`"
-    )
-
-
 class SourceShape(Shape):
     """Where rows come from: a table, or a query over a base table."""
 
@@ -276,9 +197,12 @@ class SourceShape(Shape):
         "query": "write a SELECT, or the source table alone",
         "base": "write the table for whose rows the query accounts, such as `base: dispatch_case`",
     }
-    query: Text | None = None
-    base: Text | None = None
-    absent: Text = "not_returned"
+    short = ("string",)
+    query: Text | None = Field(default=None, description="one SELECT")
+    base: Text | None = Field(default=None, description="the table for whose rows it accounts")
+    absent: Text = Field(
+        default="not_returned", description="the rule that excludes rows of the base table which it does not return"
+    )
 
 
 Load = Literal["auto", "bulk", "live"]
@@ -287,20 +211,40 @@ Load = Literal["auto", "bulk", "live"]
 class EntityShape(Shape):
     kind = "a mapping with `from:`, `to:`, `columns:`"
     required = {"from": "write the source table, such as `from: dispatch_record`"}
-    from_: Any = Field(None, alias="from")
-    to: Text | None = None
-    key: Texts | None = None
-    id: Text | None = None
-    identity: Annotated[Text, AfterValidator(_identity)] | None = None
-    ids: Annotated[IdsShape, BeforeValidator(_ids)] = IdsShape()
-    impact: Text | None = None
-    error_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
-    where: Conditions | None = None
-    rules: Conditions | None = None
-    load: Load | None = None
-    cutoff: Any = None
-    columns: dict[str, Any] | None = None
-    references: dict[str, Any] | None = None
+    inner = {
+        "from": Inner(SourceShape),
+        "cutoff": Inner(CutoffShape),
+        "columns": Inner(FillerShape, "map"),
+        "references": Inner(ReferenceShape, "map"),
+    }
+    from_: Any = Field(default=None, alias="from", description="the source table, or a query")
+    to: Text | None = Field(default=None, description="the target table; the entity's name unless written")
+    key: Texts | None = Field(default=None, description="the source's key; its primary key unless written")
+    id: Text | None = Field(default=None, description="the target's uuid key column; its primary key unless written")
+    identity: Annotated[Text, AfterValidator(read_identity)] | None = Field(
+        default=None, description="the word that ids are made with; the entity's name unless written"
+    )
+    ids: Annotated[
+        IdsShape,
+        BeforeValidator(read_ids),
+        WithJsonSchema(IDS),
+    ] = Field(
+        default=IdsShape(), description="how ids are made: uuid5 (of the key), uuid4 (chance), {uuid7: <time column>}"
+    )
+    impact: Text | None = Field(default=None, description="a free label for reports")
+    error_budget: Rows | None = Field(
+        default=None, description="how many quarantined rows stop the run: 5%, or a number"
+    )
+    where: Conditions | None = Field(
+        default=None, description="name -> SQL condition; a row for which it is not true is excluded"
+    )
+    rules: Conditions | None = Field(
+        default=None, description="name -> SQL condition that must be true, else rule_failed"
+    )
+    load: Load | None = Field(default=None, description="how the target table is filled")
+    cutoff: Any = Field(default=None, description="rows that are later are after_cutoff")
+    columns: dict[str, Any] | None = Field(default=None, description="target column -> how it is filled")
+    references: dict[str, Any] | None = Field(default=None, description="target column -> how its parent is found")
 
 
 class RepairShape(Shape):
@@ -309,11 +253,11 @@ class RepairShape(Shape):
         "cause": "write which rows are meant, such as `cause: orders/dangling_reference`",
         "remedy": "write the name of a remedy, such as `remedy: stub_parent`",
     }
-    cause: Text | None = None
-    remedy: Text | None = None
-    set_: dict[str, Any] = Field({}, alias="set")
-    reason: str = ""
-    follow: bool = False
+    cause: Text | None = Field(default=None, description="which rows are meant: entity/code")
+    remedy: Text | None = Field(default=None, description="the name of a remedy")
+    set_: dict[str, Any] = Field(default={}, alias="set", description="its settings")
+    reason: str = Field(default="", description="why, for the audit")
+    follow: bool = Field(default=False, description="the victims behind the rows come home in the same repair")
 
 
 class DocumentShape(Shape):
@@ -326,15 +270,32 @@ class DocumentShape(Shape):
         "target": "write where the new server is, such as `{env: TARGET_DSN}`",
         "entities": "write at least one entity, such as `cases: {from: dispatch_case}`",
     }
-    rowcall: Literal[1] | None = None
-    project: Text | None = None
-    namespace: Annotated[UUID, BeforeValidator(_uuid)] | None = None
-    source: Any = None
-    target: Any = None
-    error_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
-    load: Load = "auto"
-    workers: Annotated[int | None, BeforeValidator(_workers)] = None  # None: auto
-    content_types: Any = None
-    remedies: dict[str, dict[str, dict[str, Any] | None]] | None = None
-    repairs: list[Any] | None = None
-    entities: Annotated[dict[str, Any], Field(min_length=1)] | None = None
+    inner = {
+        "source": Inner(EndpointShape),
+        "target": Inner(EndpointShape),
+        "content_types": Inner(ContentTypesShape),
+        "repairs": Inner(RepairShape, "list"),
+        "entities": Inner(EntityShape, "map"),
+    }
+    rowcall: Literal[1] | None = Field(default=None, description="the version of this language")
+    project: Text | None = Field(default=None, description="a name")
+    namespace: Annotated[UUID, BeforeValidator(read_uuid)] | None = Field(
+        default=None, description="a random uuid, from which all ids are made: keep it secret"
+    )
+    source: Any = Field(default=None, description="where the legacy server is")
+    target: Any = Field(default=None, description="where the new server is")
+    error_budget: Rows | None = Field(
+        default=None, description="how many quarantined rows stop the run: 5%, or a number"
+    )
+    load: Load = Field(default="auto", description="how target tables are filled")
+    workers: Annotated[
+        int | None,
+        BeforeValidator(read_workers),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
+    ] = Field(default=None, description="how many chunks are worked on at a time")  # None: auto
+    content_types: Any = Field(default=None, description="about Django's content types")
+    remedies: dict[str, dict[str, dict[str, Any] | None]] | None = Field(
+        default=None, description="cause -> remedy -> settings that it takes where none are given"
+    )
+    repairs: list[Any] | None = Field(default=None, description="repairs that run applies, in this order")
+    entities: Annotated[dict[str, Any], Field(min_length=1)] | None = Field(default=None, description="name -> entity")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rowcall.ledger.book import EntityRecord
-from rowcall.mapping.model import KEY, RETURNED
+from rowcall.mapping.model import KEY, RETURNED, Entity
 from rowcall.plan.bulk import LIVE
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
@@ -28,9 +28,13 @@ class Assignment:
 def assign(plan: Plan, record: EntityRecord) -> Assignment:
     judge, filled = plan.judge(record.name), {e.target for e in plan.mapping.entities}
     table = plan.knowledge.target.tables[judge.entity.target]
-    columns = tuple(
-        c.name for c in plan.knowledge.source.tables[judge.entity.source].columns if c.name not in (RETURNED, KEY)
-    )
+    columns = assigned_columns(plan, judge.entity)
     inner = tuple(k for k in table.foreign_keys if k.table in filled)
     live = any(load.mode == LIVE for load in plan.loads() if load.table == table.qualified)
     return Assignment(judge, record.id, columns, table, inner, live)
+
+
+def assigned_columns(plan: Plan, entity: Entity) -> tuple[str, ...]:
+    """The source's columns, as the quarantine keeps them."""
+    table = plan.knowledge.source.tables[entity.source]
+    return tuple(c.name for c in table.columns if c.name not in (RETURNED, KEY))

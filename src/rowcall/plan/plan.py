@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rowcall.errors import UsageError
@@ -27,6 +28,8 @@ class Plan:
     steps: tuple[Step, ...]
     hop_tables: dict[str, HopTable]
     knowledge: Knowledge
+    # (source table, column) -> the share of its rows that hold a value there, where the source's statistics tell
+    filled: MappingOf[tuple[str, str], float] = field(default_factory=dict)
 
     def judge(self, entity: str) -> Judge:
         return next(j for s in self.steps for j in s.judges if j.entity.name == entity)
@@ -64,6 +67,11 @@ class Plan:
         )
         table = self.knowledge.source.tables[entity.source]
         return tuple(c.name for c in table.columns if c.name not in named and c.name not in (RETURNED, KEY))
+
+    def held(self, entity: Entity, column: str) -> int | None:
+        """About how many rows hold a value in a source column; None where nobody knows."""
+        share = self.filled.get((entity.source, column))
+        return None if share is None else round(share * self.knowledge.source.tables[entity.source].estimated_rows)
 
     def unfilled_columns(self, entity: Entity) -> tuple[str, ...]:
         """Target columns that the mapping leaves to their default or NULL."""
@@ -103,6 +111,7 @@ class Plan:
             ],
             "judged_set_wise": [list(u.columns) for u in judge.uniques],
             "unread_columns": list(self.unread_columns(entity)),
+            "unread_rows": {c: self.held(entity, c) for c in self.unread_columns(entity)},
             "unfilled_columns": list(self.unfilled_columns(entity)),
             "triggers": list(self.knowledge.target.tables[entity.target].triggers),
         }

@@ -36,9 +36,14 @@ def _step(plan: Plan, step: Step, loads: Mapping[str, Load]) -> Iterator[str]:
         if load := loads.get(entity.target):
             yield from _load(load)
         if unread := plan.unread_columns(entity):
-            yield f"     source columns never read: {', '.join(unread)}"
+            told = (f"{c}{_rows(plan.held(entity, c))}" for c in unread)
+            yield f"     source columns never read, with the rows that hold a value: {', '.join(told)}"
         if unfilled := plan.unfilled_columns(entity):
-            yield f"     target columns never filled: {', '.join(unfilled)}"
+            yield f"     target columns never filled, in all of these rows: {', '.join(unfilled)}"
+
+
+def _rows(about: int | None) -> str:
+    return "" if about is None else f" (about {about:,})"
 
 
 def _load(load: Load) -> Iterator[str]:
