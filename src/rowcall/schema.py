@@ -112,6 +112,10 @@ class Table:
     def column(self, name: str) -> Column | None:
         return next((c for c in self.columns if c.name == name), None)
 
+    def requiring(self, name: str) -> Table:
+        """As if this column were NOT NULL."""
+        return replace(self, columns=tuple(replace(c, not_null=True) if c.name == name else c for c in self.columns))
+
     def is_unique(self, columns: tuple[str, ...]) -> bool:
         """Whether no two rows can share the values of these columns."""
         return any(set(u.columns) <= set(columns) for u in self.uniques)

@@ -38,6 +38,8 @@ def survey(
     literals = literals_of(mapping.entities, target_schema, probe)
     content = content_types(mapping, source)
     machine = Machine(cpus(), Room(*read_room(source)), Room(*read_room(target)))
+    for entity in mapping.entities:  # an id is never NULL, whatever its column allows
+        target_schema = target_schema.beside([target_schema.tables[entity.target].requiring(entity.id_column)])
     return mapping, Knowledge(
         source_schema.beside(mapping.queries), target_schema, types, content, literals, machine, _occupied(target, mapping, ledger),
         _keys(target, mapping, away), _sequences(source, mapping), _admin_log(source, source_schema, mapping),

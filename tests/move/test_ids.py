@@ -9,6 +9,7 @@ import pytest
 from conftest import MakeProject, Project, uid
 
 from rowcall.errors import MappingError, UsageError
+from rowcall.repair import Request
 
 SOURCE = """
 create table person (id int primary key, ext uuid, code text, made timestamptz, boss_id int);
@@ -147,3 +148,38 @@ def test_rows_of_a_cycle_need_ids_that_are_known_before(project: Project) -> Non
     )
     with pytest.raises(UsageError, match="is in a cycle of references"):
         project.check()
+
+
+def test_a_repair_may_set_an_id(project: Project) -> None:
+    project.write("person: {from: person, columns: {id: ext}, references: {boss_id: {to: person, path: boss_id}}}")
+    project.run()
+    given = "bbbbbbbb-0000-4000-8000-000000000001"
+    request = Request("person", "null_in_required", "set_value", {"value": given}, "", follow=True)
+    effect = project.migration.healing.apply(request)
+    assert effect.home == {"person": 2}
+    assert str(ids(project, "person")["3"]) == given
+    assert project.values("person", "boss_id")["5"] == given
+    assert project.migration.verify().ok
+    project.migration.healing.undo(effect.repair or 0)
+
+
+def test_an_id_is_never_null_whatever_its_column_allows(project: Project) -> None:
+    project.target.execute("create table serial (n serial primary key, uid uuid unique)")
+    project.write("serial: {from: person, id: uid, columns: {uid: ext}}")
+    project.foreseen_run()
+    assert project.fates("serial")["3"] == "null_in_required"
+    project.write(
+        "serial: {from: doctor, id: uid, references: {uid: {to: person, path: person_id, missing: null}}}\nperson: {from: person}"
+    )
+    with pytest.raises(MappingError, match="NOT NULL"):
+        project.check()
+
+
+def test_uuid4_is_another_one_after_undo(project: Project) -> None:
+    project.write("person: {from: person, ids: uuid4}")
+    migration = project.migration
+    migration.run()
+    first = ids(project, "person")
+    migration.undo()
+    migration.run()
+    assert not set(first.values()) & set(ids(project, "person").values())

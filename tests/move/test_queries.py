@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Entities whose source is a query: a row for each of a base table, or several."""
 
 from __future__ import annotations
@@ -116,6 +117,14 @@ def test_a_query_that_does_not_keep_to_its_base_table(project: Project, query: s
         ("{from: {base: person, query: 'select 1 as id; drop table person'}}", "does not take this query"),
         ("{from: {base: person, querry: select 1}}", "querry"),
         ("{from: 7}", "write the source table"),
+        (
+            "{from: {base: person, query: 'select id::text as id from person'}}",
+            "id is text in the query and integer in person",
+        ),
+        (
+            "{from: {base: person, query: 'select id, null::json as j from person'}, key: [id, j]}",
+            "cannot be told apart",
+        ),
     ],
 )
 def test_faults(project: Project, entity: str, told: str) -> None:
@@ -124,3 +133,114 @@ def test_faults(project: Project, entity: str, told: str) -> None:
         project.check()
     assert told in str(error.value)
     assert project.source.value("select count(*) from person") == 20
+
+
+def test_texts_are_the_same_by_their_bytes(
+    make_project: MakeProject, postgres_15: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever collation sorts them: else a chunk of the one would lose rows of the other."""
+    set_chunk_rows(monkeypatch, 1)
+    project = make_project("", TARGET, source_dsn=postgres_15)
+    project.source.execute(
+        """create table word (k text collate "en-x-icu" primary key); create table gloss (k text collate "C", v text);
+           insert into word values ('a'), ('B'), ('c'), ('D'), ('e'), ('F'); insert into gloss select k, 'v' || k from word"""
+    )
+    project.target.execute("create table words (id uuid primary key, v text)")
+    project.write("words: {from: {base: word, query: 'select k, v from gloss'}, columns: {v: v}}")
+    project.foreseen_run()
+    assert set(project.fates("words").values()) == {"migrated"}
+
+
+def test_keys_of_several_types_are_found_again(project: Project) -> None:
+    """A retry, a payload and a repair look rows up by their keys."""
+    project.source.execute(
+        """create table day (id int, at date, primary key (id, at)); create table event (id int, t timestamp, v text);
+           insert into day select g, date '2024-01-01' + g from generate_series(1, 4) g;
+           insert into event select id, at + time '12:00', case id when 2 then 'much too long' else 'v' end from day where id <> 4"""
+    )
+    project.target.execute("create table days (id uuid primary key, v varchar(5))")
+    query = "select id, t::date as at, max(v) as v from event group by 1, 2"
+    project.write(f"days: {{from: {{base: day, query: '{query}'}}, columns: {{v: v}}}}")
+    project.foreseen_run()
+    assert project.target.value("select payload ->> 'v' from rowcall.quarantine") == "much too long"
+    assert project.run(retry=True).retried.home == {}  # type: ignore[union-attr]
+    assert project.codes("days", '[2, "2024-01-03"]') == ["too_long"]
+    assert project.migration.healing.apply(Request("days", "too_long", "clip_text", {}, "")).home == {"days": 1}
+
+
+def test_a_row_that_is_not_returned_has_nothing_that_could_fail(project: Project) -> None:
+    project.write(
+        "doctors: {from: {base: person, query: 'select id, name, id as n from person where id > 4'}, "
+        "where: {few: 10 / n > 0}, columns: {name: name}}"
+    )
+    project.source.execute("update person set id = 0 where id = 20")
+    project.foreseen_run()
+    fates = project.fates("doctors")
+    assert (fates["1"], fates["0"], fates["5"], fates["19"]) == ("not_returned", "not_returned", "migrated", "few")
+
+
+def test_parents_are_made_for_rows_of_a_query(project: Project) -> None:
+    project.source.execute(
+        "update visit set tags = 'x' where id = 4; delete from visit where id = 4; insert into visit values (6, 99, 'z')"
+    )
+    project.write(
+        MAPPING.replace("missing: null", "missing: [parent_excluded]").replace(
+            "visit_id: {to: visits, path: id}", "visit_id: {to: visits, path: id}"
+        )
+        + """
+calls:
+  from: {base: visit, query: 'select id, person_id as who from visit where id >= 4'}
+  to: visits
+  references: {doctor_id: {to: doctors, path: who, missing: [parent_excluded]}}
+"""
+    )
+    project.run()
+    values = {"name": "Unknown", "since": {"sql": "null::date"}}
+    made = project.migration.healing.apply(
+        Request("calls", "dangling_reference", "stub_parent", {"values": values}, "")
+    )
+    assert (made.created, made.home) == (1, {"calls": 1})
+    assert project.migration.verify().ok
+
+
+def test_a_finished_run_sees_whether_a_query_says_the_same(project: Project) -> None:
+    project.run()
+    project.notes.clear()
+    project.run()
+    assert any("nothing is left to do" in note for note in project.notes), project.notes
+    project.source.execute("update member set since = '2025-01-01' where id = 2")  # a doctor's
+    project.run()
+    assert any("the query of doctors" in note for note in project.notes), project.notes
+
+
+def test_a_partition_more_is_no_other_mapping(project: Project) -> None:
+    project.source.execute(
+        "create table event (id int, v text) partition by range (id); create table event1 partition of event for values from (0) to (9);"
+        "insert into event values (1, 'far too long'), (2, 'b')"
+    )
+    project.target.execute("create table events (id uuid primary key, v varchar(3))")
+    project.write("events: {from: {base: person, query: 'select id, v from event'}, columns: {v: v}}")
+    project.run()
+    project.source.execute("create table event2 partition of event for values from (9) to (20)")
+    assert project.migration.healing.apply(Request("events", "too_long", "clip_text", {}, "")).home == {"events": 1}
+
+
+def test_a_query_that_strays_after_the_run_stops_a_retry(project: Project) -> None:
+    project.source.execute("update visit set tags = 'a,too long' where id = 1")
+    project.run()
+    project.source.execute(
+        "alter table visit drop constraint visit_pkey; insert into visit values (1, 1, 'b,c'); alter table visit add unique (id, tags)"
+    )
+    with pytest.raises((SourceUnreadable, MappingError)):
+        project.run(retry=True)
+
+
+def test_a_key_among_further_columns_need_not_be_the_primary_key(project: Project) -> None:
+    project.source.execute(
+        "alter table person add code text; update person set code = 'c' || id; alter table person alter code set not null, add unique (code)"
+    )
+    query = "select code, g from person cross join generate_series(1, 2) g where id <= 2"
+    project.write(f"doctors: {{from: {{base: person, query: '{query}'}}, key: [code, g], columns: {{name: code}}}}")
+    result = project.foreseen_run()
+    assert result.totals.migrated == 4
+    assert project.fates("doctors")['["c1", 2]'] == "migrated"

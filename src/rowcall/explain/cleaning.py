@@ -65,13 +65,13 @@ def _spot(plan: Plan, name: str, column: str | None, hop: str | None) -> _Spot:
     reference = next((r for r in entity.references if r.column == column), None)
     if reference is None:
         rule = next((r for r in entity.columns if r.column == column), None)
-        return _Spot(entity.source, (rule.source or rule.sql or rule.content_type or "") if rule else column or "")
+        return _Spot(entity.base, (rule.source or rule.sql or rule.content_type or "") if rule else column or "")
     number = int(hop or 1)
     hops = dict.fromkeys(r.path[number - 1] for r in reference.routes if number <= len(r.path))
     landings = [plan.knowledge.source.tables[h.table].column(h.to_column) for h in hops]
     numbers = all(landing is not None and kind(landing) == BIGINT for landing in landings)
     return _Spot(
-        entity.source, " | ".join(map(str, hops)), numbers and all(numbered(plan, r.to) for r in reference.routes)
+        entity.base, " | ".join(map(str, hops)), numbers and all(numbered(plan, r.to) for r in reference.routes)
     )
 
 

@@ -22,4 +22,7 @@ def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: Co
 
 
 def _deciding(entity: Entity) -> dict[str, object]:
-    return {name: value for name, value in asdict(entity).items() if name not in ("impact", "budget", "load")}
+    told = {name: value for name, value in asdict(entity).items() if name not in ("impact", "budget", "load")}
+    if (query := entity.query) is not None:  # what the server says of it may differ from time to time
+        told["query"] = {"sql": query.sql, "base": query.base, "key": query.key, "further": query.further}
+    return told

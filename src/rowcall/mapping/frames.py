@@ -10,9 +10,13 @@ from rowcall.mapping.desk import Desk, Frame, Probe, no_column
 from rowcall.mapping.document import SourceShape
 from rowcall.mapping.fits import bare
 from rowcall.mapping.load import EntityDraft
-from rowcall.mapping.model import KEY, RETURNED, Loc, Query
+from rowcall.mapping.model import KEY, QUERY, RETURNED, Loc, Query
 from rowcall.mapping.words import instead, one_of
-from rowcall.schema import Column, Selected, Table, Type, Unique
+from rowcall.schema import INTEGERS, Column, Selected, Table, Type, Unique
+from rowcall.sql import ident
+
+ORDERED = INTEGERS | {"uuid"}  # types whose values compare alike everywhere: they have no collation and one text each
+ALIKE = {"text", "varchar"}
 
 
 def frame(desk: Desk, entity: EntityDraft, probe: Probe) -> Frame:
@@ -38,6 +42,8 @@ def _target(desk: Desk, entity: EntityDraft) -> _Target:
         desk.draft.say((*loc, "to"), f"{target.name} is no table that can be filled: write an ordinary table")
     sound = (*loc, "id") not in desk.draft.broken
     id_column = _id_column(desk, entity, target) if target is not None and sound else None
+    if target is not None and id_column is not None:
+        target = target.requiring(id_column)
     return {"target": target, "id_column": id_column}
 
 
@@ -45,7 +51,7 @@ def _over_query(desk: Desk, entity: EntityDraft, shape: SourceShape, probe: Prob
     """A query, as if it were a table: a row for each of its base table, or where `key` has further columns, several."""
     nothing, loc = Frame(entity, None, None), (*entity.loc, "from")
     base = desk.table("source", shape.base, (*loc, "base")) if shape.base else None
-    sql = (shape.query or "").strip().rstrip(";").rstrip()
+    sql = (shape.query or "").strip("; \t\r\n")
     answer = probe.query(sql)
     if isinstance(answer, str):
         desk.draft.say((*loc, "query"), f"the source does not take this query ({answer}): write one SELECT")
@@ -64,7 +70,16 @@ def _over_query(desk: Desk, entity: EntityDraft, shape: SourceShape, probe: Prob
         return nothing
     if not key:
         return nothing
-    query = Query(sql, base.qualified, key, tuple(names), answer.tables, further)
+    if not _comparable(desk, entity, base, answer, key):
+        return nothing
+    texts = tuple(name for name in key if bare(need(base, name).type).is_text)
+    ordered = all(bare(need(base, name).type).name in ORDERED for name in key)
+    query = Query(sql, base.qualified, key, tuple(names), answer.tables, further, texts, ordered)
+    grouped = ", ".join(ident(name) for name in (*key, *further))
+    (wrong,) = probe.types(f"(select {grouped} from (\n{sql}\n) q group by {grouped}) t", ["1"])
+    if isinstance(wrong, str):
+        desk.draft.say_key((*entity.loc, "key"), f"rows cannot be told apart by ({grouped}): {wrong}")
+        return nothing
     source = _as_table(entity, query, base, answer, probe)
     desk.source = desk.source.beside([source])
     desk.relations[source.qualified] = query.relation(entity.name, "true")
@@ -77,7 +92,7 @@ def _query_key(
     """The key's columns of the base table, which the query must return, too, and further ones of the query alone."""
     primary = base.primary_key.columns if base.primary_key else ()
     given = tuple(entity.shape.key or primary)
-    key = primary if primary and set(primary) <= set(given) else given
+    key = primary if primary and set(primary) <= set(given) else _contained(base, given)
     further = tuple(name for name in given if name not in key)
     if not base.is_unique(key) or any(c is None or not c.not_null for c in map(base.column, key)):
         listed = ", ".join(given)
@@ -91,6 +106,35 @@ def _query_key(
     return key, further
 
 
+def _contained(base: Table, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The smallest unique key of the base table among these columns; all of them where there is none."""
+    keys = [u.columns for u in base.uniques if set(u.columns) <= set(given)]
+    required = [key for key in keys if all(need(base, name).not_null for name in key)]
+    return min(required, key=len, default=given)
+
+
+def _comparable(desk: Desk, entity: EntityDraft, base: Table, answer: Selected, key: tuple[str, ...]) -> bool:
+    """Whether the query returns the key in the base table's own types; a fault where it does not."""
+    loc: Loc = (*entity.loc, "from", "query")
+    for column in (c for c in answer.columns if c.name in key):
+        given, wanted = bare(column.type), bare(need(base, column.name).type)
+        if (
+            given.name != wanted.name
+            and not (given.is_integer and wanted.is_integer)
+            and {given.name, wanted.name} != ALIKE
+        ):
+            what = f"{column.name} is {given.formatted} in the query and {wanted.formatted} in {base.name}"
+            desk.draft.say(loc, f"{what}: write `{column.name}::{wanted.formatted} as {column.name}`")
+            return False
+    return True
+
+
+def need(table: Table, name: str) -> Column:
+    found = table.column(name)
+    assert found is not None, name
+    return found
+
+
 def _as_table(entity: EntityDraft, query: Query, base: Table, answer: Selected, probe: Probe) -> Table:
     """What its rows look like: columns of the key are those of the base table."""
     columns = [base.column(c.name) or c if c.name in query.key else c for c in answer.columns]
@@ -99,7 +143,15 @@ def _as_table(entity: EntityDraft, query: Query, base: Table, answer: Selected, 
     own = [Column(RETURNED, boolean)]
     own += [Column(KEY, text, not_null=True)] if query.further else []
     unique = Unique("", (KEY,) if query.further else query.key, primary=True)
-    return Table("(query)", entity.name, (*columns, *own), "q", unique, (unique,), estimated_rows=base.estimated_rows)
+    return Table(
+        QUERY.removesuffix("."),
+        entity.name,
+        (*columns, *own),
+        "q",
+        unique,
+        (unique,),
+        estimated_rows=base.estimated_rows,
+    )
 
 
 def _key(desk: Desk, entity: EntityDraft, source: Table) -> tuple[str, ...]:

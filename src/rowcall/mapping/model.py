@@ -108,6 +108,7 @@ class Budget:
     share: float | None = None
 
 
+QUERY = "(query)."  # before an entity's name: what a query looks like, in the Schema; no table has such a name
 RETURNED = "rowcall_returned"  # whether a query returns a row for this row of its base table
 KEY = "rowcall_key"  # the key of a query that returns several rows for one of the base table: a JSON array, as text
 
@@ -117,29 +118,46 @@ class Query:
     """A SELECT as an entity's source. It accounts for the rows of a base table: each is one of the entity's rows, with what the
     query has for its `key`, and with NULLs and RETURNED false where it has nothing; `columns` are the query's.
 
-    `further` are columns of the query that tell apart several rows for one of the base table; `tables` those that it reads
-    ("schema.table"), as the server's planner sees it.
+    `further` are columns of the query that tell apart several rows for one of the base table. `texts` are key columns that are
+    texts; `ordered`: whether the key compares alike in the query and in the base table, so that a condition over it means the
+    same in both. `tables`: those that it reads ("schema.table"), as the server's planner sees it.
     """
 
     sql: str
     base: str  # "schema.table"
     key: tuple[str, ...]  # columns of the base table, and of the query
     columns: tuple[str, ...]
-    tables: tuple[str, ...]
+    tables: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    ordered: bool = True
 
-    def relation(self, alias: str, within: str) -> str:
+    @property
+    def met(self) -> str:
+        """Postgres SQL: whether a row q of the query is for the row b of the base table; texts by their bytes, whatever collation
+        either has."""
+        sides = ((ident("b", n), ident("q", n) + (' collate "C"' if n in self.texts else "")) for n in self.key)
+        return " and ".join(f"{base} = {own}" for base, own in sides)
+
+    def relation(self, alias: str, within: str = "true") -> str:
         """Postgres SQL for FROM. `within` is a condition over the key, put where the planner would not find it by itself."""
         keys = ", ".join(ident("b", name) for name in self.key)
         rest = "".join(f", {ident('q', name)}" for name in self.columns if name not in self.key)
-        met = " and ".join(f"{ident('b', name)} = {ident('q', name)}" for name in self.key)
+        rows, some = f"(\n{self.sql}\n) q", ""
         if self.further:
             parts = [ident("b", name) for name in self.key] + [ident("q", name) for name in self.further]
             rest, within = f"{rest}, json_build_array({', '.join(parts)})::text as {KEY}", "true"
+        if within != "true":
+            same = (
+                within
+                if self.ordered
+                else f"exists (select from {qualified(self.base)} b where ({within}) and {self.met})"
+            )
+            some = f" where {same}"
         return (
             f"(select {keys}{rest}, {ident('q', self.key[0])} is not null as {RETURNED} "
             f"from (select * from {qualified(self.base)} where {within}) b "
-            f"left join (select * from (\n{self.sql}\n) q where {within}) q on {met}) as {ident(alias)}"
+            f"left join (select * from {rows}{some}) q on {self.met}) as {ident(alias)}"
         )
 
 
@@ -184,6 +202,11 @@ class Entity:
     def base(self) -> str:
         """The table ("schema.table") for whose rows the entity accounts."""
         return self.query.base if self.query else self.source
+
+    @property
+    def written_key(self) -> tuple[str, ...]:
+        """The key as the mapping has it."""
+        return (*self.query.key, *self.query.further) if self.query else self.key
 
     @property
     def fans_out(self) -> bool:

@@ -13,6 +13,7 @@ import duckdb
 
 from rowcall.errors import Interrupted
 from rowcall.loading import load
+from rowcall.mapping.model import QUERY
 from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
 from rowcall.move.worker import Worker
@@ -25,6 +26,8 @@ from rowcall.workspace import DuckError, is_interrupt
 
 C = TypeVar("C")
 T = TypeVar("T")
+# A sum, for equal rows would cancel each other out of an XOR.
+_CONTENT = "select count(*) || ':' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) as digest from (select * from {}) t"
 COUNTED = " (its number of rows)"  # instead of a table's content
 LOOKED_UP = 250_000  # rows of the largest table with which a batch is joined without a hash table of its own
 PATIENCE = 0.2  # seconds between looks at a Ctrl-C
@@ -160,13 +163,17 @@ class Tables:
         typed = any(r.type_column for r in judge.entity.references)
         counted = any(s.prejudged for s in self.plan.steps if judge in s.judges)
         types = (self.plan.mapping.content_types.table,) if typed else ()
-        return judge.hop_tables + types + ((judge.entity.base + COUNTED,) if counted else ())
+        own = (judge.entity.source,) if judge.entity.query is not None else ()
+        return judge.hop_tables + types + own + ((judge.entity.base + COUNTED,) if counted else ())
 
     def digest(self, table: str) -> str:
         """Loads a hop table where that was not done yet; the digest of its content."""
         if table.endswith(COUNTED) and table not in self.digests:
             counted = self.worker.reader.table(f"select count(*) as n from {qualified(table.removesuffix(COUNTED))}")
             self.digests[table] = str(counted["n"][0])
+        if table.startswith(QUERY) and table not in self.digests:
+            relation = self.plan.mapping.entity(table.removeprefix(QUERY)).relation()
+            self.digests[table] = str(self.worker.reader.table(_CONTENT.format(relation))["digest"][0])
         if table not in self.digests:
             hop = self.plan.hop_tables.get(table)
             types = ";".join(f"{k}={v}" for k, v in sorted(self.plan.knowledge.content_types.items()))

@@ -30,8 +30,7 @@ from rowcall.postgres.read import Reader
 def chunk_ranges(judge: Judge, reader: Reader, rows: int = CHUNK_ROWS) -> Chunking:
     """An entity's chunks of about `rows` rows on the reader's snapshot, by the cheapest way that fits. Raises SourceUnreadable
     for a query that does not keep to its base table."""
-    if judge.entity.query is not None:
-        _need_keys(judge, reader)
+    need_keys(judge, reader)
     (shape,) = reader.table(shape_sql(judge)).to_pylist()
     if not shape["plain"] or judge.entity.fans_out:
         return _exactly(judge, reader, rows)
@@ -64,6 +63,12 @@ def _by_keys(judge: Judge, reader: Reader, estimate: int, rows: int, pages: int)
 def _scattered(judge: Judge, reader: Reader, pages: int, least: int, width: int) -> bool:
     found = reader.table(scattered_sql(judge, pages, least, width))["ranges"][0].as_py()
     return found is not None and found >= SCATTERED
+
+
+def need_keys(judge: Judge, reader: Reader) -> None:
+    """Raises SourceUnreadable where the entity's source is a query that does not keep to its base table."""
+    if judge.entity.query is not None:
+        _need_keys(judge, reader)
 
 
 def _need_keys(judge: Judge, reader: Reader) -> None:

@@ -68,8 +68,10 @@ class _Circle:
 
     def _hope(self, judge: Judge, keys: Sequence[str]) -> None:
         fates = fate_table(judge.entity.name)
-        uid = id_sql(self.mender.plan.mapping.namespace, judge.entity, "f.k", "a.made_of")
-        self.duck.register("arriving", self.mender.ids_made_of(judge, keys))
+        plan = self.mender.plan
+        uid = id_sql(plan.knowledge.namespace(plan.mapping, judge.entity), judge.entity, "f.k", "a.made_of")
+        amendments = self.amendments.get(judge.entity.name, ())
+        self.duck.register("arriving", self.mender.ids_made_of(judge, keys, amendments))
         self.duck.execute(
             f"create or replace table {_before(judge)} as from {fates} where k in (select k::{judge.key.kind} from arriving)"
         )

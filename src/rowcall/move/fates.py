@@ -42,7 +42,7 @@ def load_from_ledger(duck: duckdb.DuckDBPyConnection, judge: Judge, entity_id: i
 def load_hopeful(duck: duckdb.DuckDBPyConnection, judge: Judge, plan: Plan, source: Reader) -> None:
     """Every row as if it would migrate: where the judging of a cyclic group starts."""
     create_fates(duck, judge)
-    uid = id_sql(plan.mapping.namespace, judge.entity, "k", "made_of")
+    uid = id_sql(plan.knowledge.namespace(plan.mapping, judge.entity), judge.entity, "k", "made_of")
     read = f"{judge.key.sql} as k, {made_of(judge.entity)} as made_of"
     batches = source.batches(f"select {read} from {judge.entity.relation()}")
     load(duck, fate_table(judge.entity.name), batches, f"k, 'migrated', {uid}, null, null")

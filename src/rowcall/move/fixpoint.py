@@ -10,9 +10,9 @@ import duckdb
 import pyarrow as pa
 
 from rowcall.move.verdicts import Verdicts
-from rowcall.plan.judge import Judge, out_name
+from rowcall.plan.judge import Judge
 from rowcall.postgres.queries import named_queries
-from rowcall.sql import ident, literal
+from rowcall.sql import literal
 
 Row = tuple[str, str]  # entity, key
 
@@ -37,8 +37,8 @@ class Fixpoint:
 
     def add(self, judge: Judge, chunk: int, verdicts: Verdicts) -> None:
         name = judge.entity.name
-        self.duck.register("verdicts", verdicts.table)
-        self._do("add", id=out_name(judge.entity.id_column), entity=name, chunk=chunk)
+        self.duck.register("verdicts", verdicts.table.append_column("uid", verdicts.ids(verdicts.table)))
+        self._do("add", entity=name, chunk=chunk)
         for place, group in enumerate(judge.group_references):
             self.duck.execute(
                 f"insert into link select {literal(name)}, k::varchar, {group.name}_parent_entity, {group.name}_parent, "
@@ -81,7 +81,7 @@ class Fixpoint:
         found = self.duck.execute("select k from pre where entity = $entity order by length(k), k", {"entity": entity})
         return [key for (key,) in found.fetchall()]
 
-    def _do(self, name: str, id: str = "", **params: Any) -> None:
+    def _do(self, name: str, **params: Any) -> None:
         for statement in self._sql[name].split(";\n"):
             used = {key: value for key, value in params.items() if f"${key}" in statement}
-            self.duck.execute(statement.replace("{id}", ident(id)), used or None)
+            self.duck.execute(statement, used or None)

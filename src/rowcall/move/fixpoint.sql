@@ -11,7 +11,7 @@ insert into pre
 select $entity, k::varchar, $chunk,
        case when excluded is not null then 'excluded' when findings is not null then 'bad' else 'sound' end,
        case when is_victim(findings) then findings[1].root_entity else $entity end,
-       case when is_victim(findings) then findings[1].root_key else coalesce(excluded, k::varchar) end, {id}
+       case when is_victim(findings) then findings[1].root_key else coalesce(excluded, k::varchar) end, uid
 from verdicts;
 
 -- name: forget

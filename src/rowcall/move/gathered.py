@@ -10,7 +10,6 @@ from uuid import UUID
 from rowcall.ledger.repairs import Fate
 from rowcall.move.settle import Chapter
 from rowcall.move.verdicts import Verdicts, rejected_rows
-from rowcall.plan.judge import out_name
 from rowcall.postgres.copy import Refusal
 from rowcall.rows import Reason
 
@@ -53,7 +52,7 @@ class Gathered(Chapter):
     rules: dict[str, str] = field(default_factory=dict)
 
     def add(self, verdicts: Verdicts) -> None:
-        ids = verdicts.accepted[out_name(self.work.judge.entity.id_column)]
+        ids = verdicts.ids(verdicts.accepted)
         self.home += zip(verdicts.accepted_keys, (UUID(bytes=uid) for uid in ids.to_pylist()), strict=True)
         self._reject(verdicts.rejected)
         excluded = verdicts.excluded

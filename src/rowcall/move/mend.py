@@ -21,6 +21,7 @@ from rowcall.ledger.repairs import Fate
 from rowcall.mapping.model import Entity
 from rowcall.move.assignment import Assignment, assign
 from rowcall.move.belt import Tables
+from rowcall.move.chunking import need_keys
 from rowcall.move.duplicates import create_duplicates
 from rowcall.move.fates import load_from_ledger, load_hops
 from rowcall.move.gathered import Gathered, Mended
@@ -61,6 +62,7 @@ class Mender:
         self.tables = Tables(plan, worker)
         self.news: dict[str, dict[str, News]] = {}
         self._told = Counter[str]()
+        self._keyed: set[str] = set()
         self._judges: dict[tuple[str, frozenset[str]], Judge] = {}
         self._ready: tuple[Any, ...] | None = None
 
@@ -121,15 +123,19 @@ class Mender:
             found |= zip(batch["k"].to_pylist(), batch["payload"].to_pylist(), strict=True)
         return found
 
-    def ids_made_of(self, judge: Judge, keys: Sequence[str]) -> pa.Table:
-        """(k, made_of) of these rows: see plan.ids."""
+    def ids_made_of(self, judge: Judge, keys: Sequence[str], amendments: Sequence[Amendment]) -> pa.Table:
+        """(k, made_of) of these rows: see plan.ids. What repairs put into the id itself counts."""
         if made_of(judge.entity) == NOTHING:
             return pa.table({"k": pa.array(keys, pa.string()), "made_of": pa.nulls(len(keys), pa.string())})
         parts = [judge.key.among(keys[at : at + KEYS]) for at in range(0, len(keys), KEYS)]
         read = f"select ({judge.key.sql})::text as k, {made_of(judge.entity)} as made_of from "
-        return pa.concat_tables(
-            [self.worker.reader.table(f"{read}{judge.entity.relation(p)} where {p}") for p in parts]
-        )
+        found = [self.worker.reader.table(f"{read}{judge.entity.relation(p)} where {p}") for p in parts]
+        told = pa.concat_tables(found)
+        given = {a.key: a.value for a in amendments if a.column == judge.entity.id_column}
+        if not given:
+            return told
+        values = [given.get(k, v) for k, v in zip(told["k"].to_pylist(), told["made_of"].to_pylist(), strict=True)]
+        return pa.table({"k": told["k"], "made_of": pa.array(values, pa.string())})
 
     # -- what the judge needs ---------------------------------------------------------------------------------------
 
@@ -159,6 +165,8 @@ class Mender:
         if ready == self._ready:
             return
         self._ready = None
+        for judge in step.judges:
+            self.need_keys(judge)
         self.tables.load_hops(step)
         self.load_fates(sorted(wanted))
         for judge in step.judges:
@@ -169,6 +177,12 @@ class Mender:
     def unsettle(self) -> None:
         """The routes of a step were built for some rows: they are to be built anew."""
         self._ready = None
+
+    def need_keys(self, judge: Judge) -> None:
+        """Once for a snapshot: the run asked on its own."""
+        if judge.entity.name not in self._keyed:
+            need_keys(judge, self.worker.reader)
+            self._keyed.add(judge.entity.name)
 
     def clear_duplicates(self, judge: Judge) -> None:
         """Whether a value is there already the target alone is asked, as rows are written."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from rowcall.ledger.book import ChunkRecord, EntityRecord, Ledger
+from rowcall.mapping.model import QUERY
 from rowcall.move.belt import Tables
 from rowcall.move.takeback import refuse_dependents, take_back_chunks, take_back_group
 from rowcall.plan.graph import descendants
@@ -40,7 +41,8 @@ class Moved:
         return bool(self.rows or self.tables)
 
     def told(self) -> str:
-        parts = [f"up to {n} rows of {entity}" for entity, n in self.rows.items()] + [f"table {t}" for t in self.tables]
+        parts = [f"up to {n} rows of {entity}" for entity, n in self.rows.items()]
+        parts += [f"the query of {t.removeprefix(QUERY)}" if t.startswith(QUERY) else f"table {t}" for t in self.tables]
         return f"the source changed since it was read ({', '.join(parts)})"
 
 
@@ -91,6 +93,8 @@ class Resume:
         keys: set[str] = set()
         for number in {c.snapshot for c in chunks}:
             visible = self.snapshots[number or 0].visible
+            if table.kind == "q":  # its content is compared as that of a path table
+                return set()
             if table.kind not in ("r", "p"):
                 return {"*"}
             within = "true"

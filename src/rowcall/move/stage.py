@@ -105,6 +105,8 @@ class Stage:
         in circles and the children of refused rows. Everything is taken back at the end.
         """
         found: Refused = {}
+        for judge in (j for j in self.step.judges if j.entity.given_id):
+            found |= self._taken(judge)
         try:
             with self.session.transaction():
                 while any(self._place_ready(judge, found) for judge in self.step.judges):
@@ -115,6 +117,18 @@ class Stage:
                 raise _Undo
         except _Undo:
             return found
+
+    def _taken(self, judge: Judge) -> Refused:
+        """Rows whose id, which is not made of their key, another row has: in the target, or before them on the stage."""
+        entity, own = judge.entity, ident(judge.entity.id_column)
+        unique = next(u for u in self.work[entity.name].table.uniques if u.columns == (entity.id_column,))
+        rows = self.session.rows(
+            f"select {ident(_KEY)} from (select {ident(_KEY)}, {own}, row_number() over (partition by {own} "
+            f"order by length({ident(_KEY)}), {ident(_KEY)}) as place from {ident(self._table(judge))}) s "
+            f"where place > 1 or exists (select from {qualified(entity.target)} t where t.{own} = s.{own})"
+        )
+        refusal = Refusal("23505", unique.name)
+        return {(entity.name, key): refusal for (key,) in rows}
 
     def _place_ready(self, judge: Judge, found: Refused) -> bool:
         """Places the rows whose parents are in; whether there were any."""

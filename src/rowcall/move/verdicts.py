@@ -131,6 +131,12 @@ class Verdicts:
         answers = one(table[asked_name(column)]) if asked and asked_name(column) in table.column_names else None
         return encode.payload(one(table[out_name(column)]), encoder, answers)
 
+    def ids(self, table: Any) -> Any:
+        """The uuids of a part of the table, as binary; those that the target was asked about among them."""
+        name, asked = (of(self.judge.entity.id_column) for of in (out_name, asked_name))
+        found = one(table[name])
+        return found if asked not in table.column_names else pc.coalesce(one(table[asked]), found)
+
     def rows(self, table: Any) -> memoryview:
         """A part of the accepted rows as COPY BINARY."""
         return encode.rows(self.payloads(table), table.num_rows)

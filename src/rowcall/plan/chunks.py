@@ -160,13 +160,13 @@ def query_keys_sql(judge: Judge) -> str:
     query = judge.entity.query
     assert query is not None
     every = ", ".join(ident("q", name) for name in (*query.key, *query.further))
-    met = " and ".join(f"{ident('b', name)} = {ident('q', name)}" for name in query.key)
     null = " or ".join(f"{ident('q', name)} is null" for name in (*query.key, *query.further))
     rows = f"(select {every} from (\n{query.sql}\n) q)"
     return (
         f"select (select count(*) from (select from {rows} q where not ({null}) group by {every} having count(*) > 1) t) as twice, "
-        f"(select count(*) from {rows} q where not ({null}) and not exists (select from {qualified(query.base)} b where {met})) "
-        f"as strange, (select count(*) from {rows} q where {null}) as nameless"
+        f"(select count(*) from {rows} q where not ({null}) and not exists "
+        f"(select from {qualified(query.base)} b where {query.met})) as strange, "
+        f"(select count(*) from {rows} q where {null}) as nameless"
     )
 
 

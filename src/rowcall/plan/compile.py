@@ -96,7 +96,12 @@ class _Compiler:
             return
         if self.entity.ids.column is not None:
             self.reads["made_of"] = Read("made_of", made_of(self.entity))
-        self.outputs.insert(0, Output(self.entity.id_column, digest_sql(self.mapping.namespace, self.entity), "raw"))
+        self.outputs.insert(
+            0,
+            Output(
+                self.entity.id_column, digest_sql(self.know.namespace(self.mapping, self.entity), self.entity), "raw"
+            ),
+        )
 
     # -- references -------------------------------------------------------------------------------------------------
 
@@ -347,7 +352,10 @@ from judged j
         )
         # Where a condition itself fails the row is neither in nor out; any other failure does not matter to it.
         failed = "contains(', ' || j.failed, ', where.')"
-        return f"case when {failed} then null {branches} end" if branches else "null::varchar"
+        first = ""  # what a query does not return has nothing on which a condition could fail
+        if self.entity.query is not None:
+            first = f"when j.where0 is not true then {literal(self.entity.where[0].name)}"
+        return f"case {first} when {failed} then null {branches} end" if branches else "null::varchar"
 
     def _any(self, *, codes: bool = False) -> str:
         """The first code of a row; `codes`: from the codes themselves, not from their columns."""

@@ -6,12 +6,11 @@ https://www.rfc-editor.org/rfc/rfc9562#name-uuid-layouts
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from rowcall.mapping.model import Entity
 from rowcall.sql import ident, literal
 
-CHANCE = uuid4()  # a namespace that nobody knows, another one in each process: of ids that nobody can compute
 NOTHING = "null::text"
 _LATEST = (1 << 48) - 1  # milliseconds
 
@@ -28,9 +27,8 @@ def made_of(entity: Entity) -> str:
 
 
 def digest_sql(namespace: UUID, entity: Entity, key: str = "j.k", made_of: str = "j.made_of") -> str:
-    """DuckDB SQL for the hex digits of which a row's id is made, 40 of them: version and variant are set later."""
-    if entity.ids.version == 4:
-        namespace = CHANCE
+    """DuckDB SQL for the hex digits of which a row's id is made, 40 of them: version and variant are set later. `namespace` is
+    that of Knowledge.namespace."""
     digest = f"uuid5_digest('{namespace.hex}', {literal(entity.identity + ':')} || {key}::varchar)"
     return f"printf('%012x', {made_of}) || substr({digest}, 13)" if entity.ids.version == 7 else digest
 

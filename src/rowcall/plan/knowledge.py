@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from uuid import UUID, uuid4
 
+from rowcall.mapping.model import Entity, Mapping
 from rowcall.plan.values import Literals
 from rowcall.plan.workers import Machine
 from rowcall.schema import Schema, TableKey, Type
@@ -29,3 +31,9 @@ class Knowledge:
     admin_log: tuple[str, str] | None = (
         None  # Django's log of its admin pages and its content types, where they can be read
     )
+    # A namespace that nobody knows, another one each time: of ids that nobody can compute.
+    chance: UUID = field(default_factory=uuid4, repr=False, compare=False)
+
+    def namespace(self, mapping: Mapping, entity: Entity) -> UUID:
+        """Of an entity's ids."""
+        return self.chance if entity.ids.version == 4 else mapping.namespace

@@ -96,7 +96,7 @@ class Plan:
             "source": entity.base,
             "query": entity.query is not None,
             "target": entity.target,
-            "key": list(entity.key),
+            "key": list(entity.written_key),
             "estimated_rows": source.estimated_rows,
             "parents": list(parents(entity)),
             "references": [
@@ -140,7 +140,8 @@ def _need_known_id(mapping: Mapping, entity: Entity, knowledge: Knowledge) -> No
     """Rows of a cycle are judged before one is written, so that their ids must be known from what they are."""
     rule = next((r for r in entity.columns if r.column == entity.id_column), None)
     column = knowledge.source.tables[entity.source].column(rule.source or "") if rule else None
-    if entity.given_id and (column is None or bare(column.type).name != "uuid"):
+    plain = rule is not None and rule.values is None and column is not None and bare(column.type).name == "uuid"
+    if entity.given_id and not plain:
         raise UsageError(
             f"{mapping.place('entities', entity.name)}: {entity.name} is in a cycle of references, and its id is not known "
             "before its rows are judged",

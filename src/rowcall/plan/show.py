@@ -26,7 +26,7 @@ def _step(plan: Plan, step: Step, loads: Mapping[str, Load]) -> Iterator[str]:
         rows = plan.knowledge.source.tables[entity.source].estimated_rows
         chunks = max(1, -(-rows // CHUNK_ROWS))
         yield f"{step.number:>3}. {entity.name}: {over}{entity.base} -> {entity.target}{together}"
-        yield f"     about {rows:,} rows in {chunks} chunk{'s' * (chunks != 1)}, key {', '.join(entity.key)}"
+        yield f"     about {rows:,} rows in {chunks} chunk{'s' * (chunks != 1)}, key {', '.join(entity.written_key)}"
         for reference in entity.references:
             yield from _reference(reference)
         if judge.uniques:

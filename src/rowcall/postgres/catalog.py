@@ -12,7 +12,7 @@ from rowcall.postgres.connect import Session
 from rowcall.postgres.errors import stopped
 from rowcall.postgres.queries import named_queries
 from rowcall.schema import Check, Column, ForeignKey, Schema, Selected, Table, Type, Unique
-from rowcall.sql import ident
+from rowcall.sql import ident, qualified
 
 Rows = dict[int, list[tuple[Any, ...]]]
 
@@ -142,7 +142,12 @@ class ServerProbe:
             if isinstance(type_, str):
                 return f"{name}: {type_}"
             columns.append(Column(name, type_))
-        return Selected(tuple(columns), tuple(sorted(set(_relations(plan)))))
+        return Selected(tuple(columns), self._readable(sorted(set(_relations(plan)))))
+
+    def _readable(self, tables: Sequence[str]) -> tuple[str, ...]:
+        """Those of them that the role may read by itself: not what a view reads for it."""
+        allowed = "select has_table_privilege(%s, 'select')"
+        return tuple(t for t in tables if self.source.value(allowed, [qualified(t)]))
 
     def _described(self, sql: str) -> list[tuple[str, int, int]]:
         """(name, oid, modifier) of each column."""

@@ -116,8 +116,10 @@ class Creator:
     def _derived(self, child: Entity, column: str, home: Entity, values: Mapping[str, Any]) -> Entity:
         raw: dict[str, Any] = {"from": child.source, "to": home.target, "key": list(child.key), "id": home.id_column}
         if (query := child.query) is not None:
-            raw |= {"from": {"query": query.sql, "base": query.base}, "key": [*query.key, *query.further]}
+            raw |= {"from": {"query": query.sql, "base": query.base}, "key": list(child.written_key)}
         raw |= {"identity": f"made.{child.identity}.{re.sub(_PARTING, _hex, column)}", "columns": {}, "references": {}}
+        if home.ids.version == 4:  # nobody is to compute the ids of that table
+            raw["ids"] = "uuid4"
         for name, value in values.items():
             if isinstance(value, dict) and ("path" in value or "paths" in value or "by_type" in value):
                 raw["references"][name] = value
@@ -136,8 +138,10 @@ class Creator:
         self, derived: Entity, child: Entity, parent: str, first: Mapping[str, str], amendments: Sequence[Amendment]
     ) -> dict[str, UUID]:
         know = self.plan.knowledge
+        seen = [replace(know.source.tables[child.source], name=derived.name)] if derived.query is not None else []
         know = replace(
             know,
+            source=know.source.beside(seen),
             types={**know.types, **types_of([derived], self.probe)},
             literals={**know.literals, **literals_of([derived], know.target, self.probe)},
         )

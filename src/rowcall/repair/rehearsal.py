@@ -141,6 +141,9 @@ class Rehearser(Mender):
     def forget(self) -> None:
         """What came home stays so for the repairs that follow: there is no ledger that would have it."""
 
+    def need_keys(self, judge: Judge) -> None:
+        """The forecast asked."""
+
     def clear_duplicates(self, judge: Judge) -> None:
         """They stand as the forecast found them, but for rows whose unique values were amended (see `mend`)."""
 
