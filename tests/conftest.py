@@ -31,6 +31,7 @@ from rowcall.postgres.embedded_programs import unprivileged
 NAMESPACE = UUID("5b0e7f0c-0000-4000-8000-00000000000b")
 SYSTEM_15 = Path("/usr/lib/postgresql/15/bin")
 DATABASES = count(1)
+LONG = {"test_sequences.py", "test_killed.py", "test_console.py", "test_repair.py", "test_cli.py", "test_scaling.py"}
 MEMORY, ROOM = Path("/dev/shm"), 6 << 30  # bytes
 
 
@@ -40,6 +41,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: a file is one worker's, and the last one would be worked on alone."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from rowcall.move.worker import Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
 from rowcall.postgres.copy import copy_in
+from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.read import ComputationFailed
 from rowcall.sql import ident, qualified
 
@@ -128,8 +129,8 @@ class _Sampler:
         """The rows as text, by the target itself: in a temporary table that is gone again."""
         session, columns = self.worker.session, [o.column for o in self.judge.outputs]
         listed, rows = ", ".join(map(ident, columns)), list[tuple[Any, ...]]()
-        session.execute("begin")
         try:
+            session.execute("begin")
             session.execute(
                 f"create temporary table {_TABLE} as select {listed} from {qualified(self.judge.entity.target)} with no data"
             )
@@ -139,8 +140,9 @@ class _Sampler:
                     copy_in(session, _TABLE, [*columns, _KEY], [verdicts.keyed_rows()])
             texts = ", ".join(f"{ident(c)}::text" for c in [_KEY, *columns])
             rows = session.rows(f"select {texts} from {_TABLE}")
-        finally:
             session.execute("rollback")
+        except DriverError as error:  # the session goes with the command
+            raise stopped(error, "target", self.judge.entity.target) from None
         return {key: dict(zip(columns, values, strict=True)) for key, *values in rows}
 
 

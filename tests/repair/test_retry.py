@@ -8,6 +8,7 @@ from conftest import Project
 from repair.conftest import Opened
 from repair.world import apply, dispositions, home, row, state, sums
 from rowcall.errors import UsageError
+from rowcall.report import retried_line
 
 FIXED = """
 update customer set level = 'gold' where id in (5, 6);          -- the roots of a shop, its ticket, a note and a file
@@ -94,3 +95,13 @@ def test_the_forecast_stays_what_it_was(fixed: Project) -> None:
     before = fixed.run().forecast_matched
     assert fixed.run(retry=True).forecast_matched is before
     assert fixed.migration.report().forecast["matched"] is before
+
+
+def test_a_parent_that_is_new_at_the_source_is_told(open_world: Opened) -> None:
+    """A retry reads quarantined rows, and no others: what it cannot bring home for that it says."""
+    project = open_world(source=True)
+    project.source.execute("insert into customer values (99, 'north', 'Newcomer', 'new@x', 'basic')")
+    retried = project.run(retry=True).retried
+    assert retried is not None
+    assert (retried.home, retried.unseen) == ({}, {"customers": 1})
+    assert "1 row of customers came to the source after the run" in retried_line(retried)

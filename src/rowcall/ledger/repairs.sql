@@ -235,6 +235,9 @@ select e.name, q.rejections -> 0 ->> 'code', count(*), array_agg(distinct coales
 from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
 where q.disposition in ('open', 'deferred') group by e.id, e.name, e.step, 2 order by e.step, e.id, 2;
 
+-- name: lines
+select count(*) from rowcall.settlement where entity = %s;
+
 -- name: undecided
 select source_key from rowcall.quarantined_row where entity = %s and disposition in ('open', 'deferred')
 order by length(source_key), source_key;

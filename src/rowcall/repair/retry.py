@@ -20,19 +20,21 @@ from rowcall.move.mend import KEYS
 from rowcall.plan.step import Step
 from rowcall.progress import Meter
 from rowcall.repair.repairer import Repairer
+from rowcall.rows import Reason
 
 RETRY = "retry"
 
 
 @dataclass(frozen=True)
 class Retried:
-    """Entity -> rows: read anew, come home, excluded by a rule now, gone at the source. `repairs` are the numbers in the book:
-    one for each entity, or cyclic group."""
+    """Entity -> rows: read anew, come home, excluded by a rule now, gone at the source; and rows that the source has, to which some
+    of these may lead, and the run never saw. `repairs` are the numbers in the book: one for each entity, or cyclic group."""
 
     read: dict[str, int] = field(default_factory=dict)
     home: dict[str, int] = field(default_factory=dict)
     excluded: dict[str, int] = field(default_factory=dict)
     gone: dict[str, int] = field(default_factory=dict)
+    unseen: dict[str, int] = field(default_factory=dict)
     repairs: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class _Retry:
         self.repairer, self.book, self.mender = repairer, repairer.book, repairer.mender
         self.counts = {name: Counter[str]() for name in ("read", "home", "excluded", "gone")}
         self.repairs: list[int] = []
+        self.nowhere: set[str] = set()  # entities to which rows still lead in vain
 
     def __call__(self) -> Retried:
         for step in self.repairer.plan.steps:
@@ -68,7 +71,18 @@ class _Retry:
                     with self._repair({name: keys}) as repair:
                         self._apart(repair, name, keys)
         told = {name: {e: rows for e, rows in found.items() if rows} for name, found in self.counts.items()}
-        return Retried(**told, repairs=tuple(self.repairs))
+        return Retried(**told, unseen=self._unseen(), repairs=tuple(self.repairs))
+
+    def _unseen(self) -> dict[str, int]:
+        """Of the entities to which rows lead in vain: those that have more rows at the source than lines in the ledger."""
+        found: dict[str, int] = {}
+        for name in sorted(self.nowhere):
+            count = f"select count(*) as n from {self.mender.plan.judge(name).entity.relation()}"
+            rows = int(self.mender.worker.reader.table(count)["n"][0].as_py())
+            lines = int(self.book.rows("lines", self._record(name).id)[0][0])
+            if rows > lines:
+                found[name] = rows - lines
+        return found
 
     def _record(self, name: str) -> EntityRecord:
         return self.repairer.records[name]
@@ -145,6 +159,7 @@ class _Retry:
 
     def _reject(self, record: EntityRecord, rejected: Sequence[Rejected]) -> None:
         self.mender.learn(record.name, {r.key: ("quarantined", None, r.root_entity, r.root_key) for r in rejected})
+        self._note_nowhere(record, rejected)
         payloads = self.mender.payloads(record.name, [r.key for r in rejected])
         amended = {a.key for a in self.book.amendments(record.id, [r.key for r in rejected])}
         known = {row.key: row.payload for row in self.book.quarantined(record.id, sorted(amended))}
@@ -159,6 +174,12 @@ class _Retry:
         )  # fmt: skip
         causes = [json.loads(r.rejections)[0]["code"] for r in rows]
         self.book.do("recause", [r.key for r in rows], causes, entity=record.id)
+
+    def _note_nowhere(self, record: EntityRecord, rejected: Sequence[Rejected]) -> None:
+        told = (t for r in rejected for t in json.loads(r.rejections))
+        columns = {t["reference"] for t in told if t["code"] == Reason.DANGLING_REFERENCE.value}
+        references = self.mender.plan.mapping.entity(record.name).references
+        self.nowhere |= {route.to for r in references if r.column in columns for route in r.routes}
 
     def _drop(self, repair: int, record: EntityRecord, gone: list[str]) -> None:
         if not gone:

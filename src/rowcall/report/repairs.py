@@ -163,4 +163,8 @@ def retried_line(retried: Retried) -> str:
     """What reading the quarantined rows anew came to."""
     parts = {"came home": retried.home, "excluded by a rule now": retried.excluded, "gone at the source": retried.gone}
     told = [f"{count(sum(rows.values()))} {what}" for what, rows in parts.items() if sum(rows.values())]
-    return f"{count(sum(retried.read.values()), 'quarantined row')} read anew: {', '.join(told) or 'none came home'}"
+    new = ", ".join(f"{count(rows, 'row')} of {entity}" for entity, rows in retried.unseen.items())
+    advice = (
+        f"; {new} came to the source after the run, and rows may lead there: `rowcall run --restart`" if new else ""
+    )
+    return f"{count(sum(retried.read.values()), 'quarantined row')} read anew: {', '.join(told) or 'none came home'}{advice}"
