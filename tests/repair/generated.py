@@ -94,8 +94,13 @@ class Maker:
         return World(source, "\n".join([*target, *self.keys]), mapping, "", True, False, True)
 
     def _entity(self, kind: Kind) -> Json:
-        entity = {
-            "from": kind.table.name,
+        # A choice of its own, so that the dice of the world fall as they did: some are queries, with all rows or without some.
+        own = Random(f"{kind.name} {kind.columns}")
+        some = own.choice(("true", "n <> 3"))
+        query = {"base": kind.table.name, "query": f"select * from {kind.table.name} where {some}"}
+        entity: Json = {
+            "from": query if own.random() < 0.4 else kind.table.name,
+            "ids": own.choice(("uuid5", "uuid5", "uuid4")),
             "to": f"t_{kind.name}",
             "columns": kind.columns,
             "references": kind.references,
