@@ -91,7 +91,7 @@ class Check:
 @dataclass(frozen=True)
 class Table:
     """`kind` is pg_class.relkind: r(elation), p(artitioned), v(iew), m(aterialised view), f(oreign),
-    or q: a query of the mapping."""
+    or q: a query of the mapping, over the table `base`."""
 
     schema: str
     name: str
@@ -104,6 +104,7 @@ class Table:
     triggers: tuple[str, ...] = ()
     row_security: bool = False
     estimated_rows: int = 0
+    base: str = ""  # qualified
 
     @property
     def qualified(self) -> str:

@@ -452,6 +452,13 @@ class _Maker:
 
     def _entity(self, kind: Kind) -> Json:
         entity: Json = {"from": kind.table.name, "to": kind.to, **kind.more}
+        own = Random(f"{kind.name} {kind.columns}")  # the dice of the world fall as they did
+        if own.random() < 0.4:
+            some = own.choice(("true", "md5(t::text) > '3'"))
+            query = f"select t.* from {kind.table.name} t where {some}"
+            entity["from"] = {"base": kind.table.name, "query": query, "absent": "left_out"}
+        if own.random() < 0.2:
+            entity["ids"] = "uuid4"
         if kind.columns:
             entity["columns"] = kind.columns
         if kind.references:

@@ -244,3 +244,17 @@ def test_a_key_among_further_columns_need_not_be_the_primary_key(project: Projec
     result = project.foreseen_run()
     assert result.totals.migrated == 4
     assert project.fates("doctors")['["c1", 2]'] == "migrated"
+
+
+def test_a_path_may_climb_from_a_row_of_a_query(project: Project) -> None:
+    project.source.execute(
+        "create table node (id int primary key, up int, person_id int); insert into node values (1, null, 2), (2, 1, null), (3, 2, null), (4, 9, null)"
+    )
+    project.target.execute("create table nodes (id uuid primary key, doctor_id uuid not null references doctors)")
+    climb = "[up* -> node.id until up is null, person_id -> person.id]"
+    project.write(
+        "doctors: {from: person, columns: {name: name}}\n"
+        f"nodes: {{from: {{base: node, query: 'select * from node where id <> 2'}}, references: {{doctor_id: {{to: doctors, path: {climb}}}}}}}"
+    )
+    project.foreseen_run()
+    assert project.fates("nodes") == {"1": "migrated", "2": "not_returned", "3": "migrated", "4": "dangling_reference"}

@@ -151,6 +151,7 @@ def _as_table(entity: EntityDraft, query: Query, base: Table, answer: Selected, 
         unique,
         (unique,),
         estimated_rows=base.estimated_rows,
+        base=base.qualified,
     )
 
 

@@ -156,7 +156,7 @@ def _apart(column: Column, table: Table, landing: Column) -> str:
 
 def _climb(desk: Desk, table: Table, reached: Table, loc: Loc, text: HopText) -> None:
     assert text.to_column is not None
-    if reached.qualified != table.qualified:
+    if reached.qualified != (table.base or table.qualified):
         advice = f"write `{text.column}* -> {table.name}.<unique column>`, or leave out the `*`"
         message = f"a climb stays in its table: {advice}"
         desk.draft.say(loc, message, text.landing)
