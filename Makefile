@@ -10,7 +10,7 @@ demo: $(STAMP)
 
 # Files side by side, one per core: each process has servers of its own.
 test: $(STAMP) lint chromium
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The report's page is opened in a real browser. Root installs one where there is none; elsewhere those tests are skipped
 # and say so.
