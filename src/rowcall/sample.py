@@ -21,7 +21,6 @@ from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
 from rowcall.postgres.copy import copy_in
 from rowcall.postgres.errors import DriverError, stopped
-from rowcall.postgres.read import ComputationFailed
 from rowcall.sql import ident, qualified
 
 ROWS = 10
@@ -109,11 +108,7 @@ class _Sampler:
         for member in step.judges:
             create_duplicates(duck, member)
         tables.build_routes(step)
-        among = judge.key.among(keys)
-        try:
-            found = list(self.worker.judged_where(judge, among))
-        except ComputationFailed:
-            found = list(self.worker.judged_where(judge, among, carefully=True))
+        found = self.worker.judged_whole(judge, judge.key.among(keys))
         fates: dict[str, str] = {}
         for verdicts in found:
             fates |= dict.fromkeys(verdicts.accepted_keys, "migrated")

@@ -153,6 +153,13 @@ class Tables:
         self._deletions = False
 
     def load_hops(self, step: Step) -> None:
+        """The tables on which the paths of a step walk."""
+        for judge in step.judges:
+            for table in judge.hop_tables:
+                self.digest(table)
+
+    def digest_all(self, step: Step) -> None:
+        """What a run remembers, by which it is told later whether the source moved."""
         for judge in step.judges:
             for table in self.walked_by(judge):
                 self.digest(table)

@@ -37,7 +37,11 @@ class Fixpoint:
 
     def add(self, judge: Judge, chunk: int, verdicts: Verdicts) -> None:
         name = judge.entity.name
-        self.duck.register("verdicts", verdicts.table.append_column("uid", verdicts.ids(verdicts.table)))
+        table = verdicts.table
+        ids = (
+            verdicts.ids(table) if judge.group_references else pa.nulls(table.num_rows, pa.binary())
+        )  # of cyclic groups
+        self.duck.register("verdicts", table.append_column("uid", ids))
         self._do("add", entity=name, chunk=chunk)
         for place, group in enumerate(judge.group_references):
             self.duck.execute(

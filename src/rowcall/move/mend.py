@@ -41,7 +41,7 @@ from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.paths import HopTable, fate_table
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
-from rowcall.postgres.read import ComputationFailed, Reader
+from rowcall.postgres.read import Reader
 from rowcall.rows import Amendment, Reason
 from rowcall.schema import Column, Type
 from rowcall.sql import literal
@@ -319,12 +319,7 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
 
     def judged(self, judge: Judge, keys: Sequence[str]) -> Iterator[Verdicts]:
         for at in range(0, len(keys), KEYS):
-            among = judge.key.among(keys[at : at + KEYS])
-            try:
-                judged = list(self.worker.judged_where(judge, among))
-            except ComputationFailed:
-                judged = list(self.worker.judged_where(judge, among, carefully=True))
-            yield from judged
+            yield from self.worker.judged_whole(judge, judge.key.among(keys[at : at + KEYS]))
 
     def became(self, gathered: Gathered) -> Mended:
         self.learn(gathered.work.judge.entity.name, {key: ("migrated", uid, None, None) for key, uid in gathered.home})

@@ -171,7 +171,7 @@ class Run:
         self.opened[judge.entity.name] = Opened(step, 0, meters)
         if not todo:
             return
-        self.tables.load_hops(step)
+        self.tables.digest_all(step)
         self.ledger.set_digests(self.snapshot, self.tables.digests)
         if step.prejudged or not self.away:
             self._load_parents(step)

@@ -103,6 +103,13 @@ class Worker:
         batches = self._heeding(read(self.reader, judge, condition))
         return judge_batches(judge, batches, self.duck, self.ask)
 
+    def judged_whole(self, judge: Judge, condition: str) -> list[Verdicts]:
+        """The same of few rows, whether an expression of the mapping fails on one of them or not."""
+        try:
+            return list(self.judged_where(judge, condition))
+        except ComputationFailed:
+            return list(self.judged_where(judge, condition, carefully=True))
+
     def _heeding(self, batches: Iterator[Any]) -> Iterator[Any]:
         """The batches, until the run is to stop."""
         for batch in batches:
