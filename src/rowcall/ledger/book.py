@@ -22,7 +22,7 @@ from rowcall.rows import Counts
 
 LOCK_PATIENCE = 20.0  # seconds; the server of a killed run needs a moment to notice
 
-SETTLEMENT = ("entity", "source_key", "outcome", "target_id", "cause", "chunk")
+SETTLEMENT = ("entity", "source_key", "outcome", "target_id", "cause", "chunk", "row_hash")
 QUARANTINED_ROW = (
     "entity", "source_key", "payload", "rejections", "disposition",
     "root_entity", "root_key", "parent_entity", "parent_key", "chunk",

@@ -82,6 +82,7 @@ create table rowcall.settlement (
     target_id  uuid,
     cause      text,
     chunk      integer not null,
+    row_hash   bigint,  -- of the row as it was written (DuckDB's hash of its COPY BINARY form): what changed since, a later run tells
     check ((outcome = 'migrated') = (target_id is not null)),
     check ((outcome = 'migrated') = (cause is null))
 ) partition by list (entity);

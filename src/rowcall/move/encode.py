@@ -126,15 +126,24 @@ def nothing(count: int) -> Column:
 def rows(columns: Sequence[Column], count: int, kept: Any | None = None) -> memoryview:
     """Columns of `count` values each, as one buffer of COPY BINARY rows (without header and trailer); `kept`: a boolean
     array, where not every row is wanted."""
+    return stream(row_by_row(columns, count, kept)) if count else memoryview(b"")
+
+
+def stream(joined: Any) -> memoryview:
+    """Rows as one buffer."""
+    offsets = _offsets(joined)
+    return memoryview(joined.buffers()[2])[int(offsets[0]) : int(offsets[-1])] if len(joined) else memoryview(b"")
+
+
+def row_by_row(columns: Sequence[Column], count: int, kept: Any | None = None) -> Any:
+    """The same rows as a binary array over one buffer; NULL where a row is not wanted."""
     if not count:
-        return memoryview(b"")
+        return pa.array([], pa.binary())
     parts = list(_parts(columns, count))
     if kept is not None:  # a row of which one part is NULL joins to nothing
         parts[0] = fixed_width(parts[0], kept) if isinstance(parts[0], np.ndarray) else parts[0]
     arrays = [fixed_width(part) if isinstance(part, np.ndarray) else part for part in parts]
-    joined = pc.binary_join_element_wise(*arrays, _EMPTY)
-    offsets = _offsets(joined)
-    return memoryview(joined.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
+    return pc.binary_join_element_wise(*arrays, _EMPTY)
 
 
 def _parts(columns: Sequence[Column], count: int) -> Iterator[Any]:

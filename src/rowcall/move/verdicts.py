@@ -68,8 +68,10 @@ class Verdicts:
     """The judge's answer for one batch; columns as the compiled query names them, `k`, `excluded`, `findings` and `conceded`
     among them. `sound`: which rows of `judged` it is an answer for (None: all)."""
 
-    def __init__(self, judge: Judge, judged: Any, rejected: Any | None = None, sound: Any | None = None) -> None:
-        self.judge, self.judged, self._sound = judge, judged, sound
+    def __init__(
+        self, judge: Judge, judged: Any, duck: duckdb.DuckDBPyConnection, rejected: Any | None = None, sound: Any | None = None
+    ) -> None:
+        self.judge, self.judged, self._sound, self._duck = judge, judged, sound, duck
         self.rejected = REJECTED.empty_table() if rejected is None else rejected
 
     @cached_property
@@ -105,7 +107,11 @@ class Verdicts:
             return self
         kept = pa.array([i for i in range(self.accepted.num_rows) if i not in gone], pa.int64())
         rest = self.table.filter(pc.or_(pc.is_valid(self.table["excluded"]), pc.is_valid(self.table["findings"])))
-        return Verdicts(self.judge, pa.concat_tables([self.accepted.take(kept), rest]), self.rejected)
+        return Verdicts(self.judge, pa.concat_tables([self.accepted.take(kept), rest]), self._duck, self.rejected)
+
+    def only(self, places: Sequence[int]) -> Verdicts:
+        """Some of the accepted rows, by their places, and nothing else of the batch."""
+        return Verdicts(self.judge, self.accepted.take(pa.array(places, pa.int64())), self._duck)
 
     def noting(self, found: Mapping[str, Mapping[str, Any]]) -> Verdicts:
         """The same batch, with one more rejection for each of these keys that is rejected already."""
@@ -121,7 +127,7 @@ class Verdicts:
                     row["rejections"] = json.dumps([more, *told], ensure_ascii=False)
                 else:
                     row["rejections"] = json.dumps([*told, more], ensure_ascii=False)
-        return Verdicts(self.judge, self.judged, rejected_rows(rows), self._sound)
+        return Verdicts(self.judge, self.judged, self._duck, rejected_rows(rows), self._sound)
 
     def payloads(self, table: Any) -> list[Column]:
         """The COPY columns of a part of the table."""
@@ -141,9 +147,31 @@ class Verdicts:
         """A part of the accepted rows as COPY BINARY."""
         return encode.rows(self.payloads(table), table.num_rows)
 
+    @cached_property
+    def _rows(self) -> Any:
+        """All rows that migrate as COPY BINARY, one value for each of `judged`."""
+        return encode.row_by_row(self.payloads(self.judged), self.judged.num_rows, self.written)
+
     def block(self) -> memoryview:
         """All rows that migrate as COPY BINARY."""
-        return encode.rows(self.payloads(self.judged), self.judged.num_rows, self.written)
+        return encode.stream(self._rows)
+
+    @cached_property
+    def hashes(self) -> Any:
+        """Of each of `judged`, a 64-bit hash of the row as it is written and of the references that became NULL in it: by it a
+        later run tells what changed. An id of chance says nothing."""
+        rows, conceded = self._rows, self.judged["conceded"]
+        if self.judge.entity.ids.version == 4:
+            outputs = zip(self.judge.outputs, self.payloads(self.judged), strict=True)
+            columns = [column for o, column in outputs if o.column != self.judge.entity.id_column]
+            rows = encode.row_by_row(columns, self.judged.num_rows, self.written)
+        some = conceded.null_count < len(conceded)
+        hashed = "case when c is null then hash(r) else hash(r, c::varchar) end" if some else "hash(r)"
+        numbers = pa.array(np.arange(len(rows), dtype=np.int32))
+        table = pa.table({"row": numbers, "r": rows, "c": conceded})
+        found = _in_turn(_judged(f"select n.row, {hashed} as hash from n", table, self._duck), numbers)
+        assert found is not None  # one line for each
+        return one(found["hash"]).view(pa.int64())
 
     def keyed_rows(self) -> memoryview:
         """All accepted rows with their source key as a last column."""
@@ -217,7 +245,7 @@ def _first_look(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection) -> tu
     columns |= {name: batch[alias] for name, alias in judge.passing.items()}
     whole = rest is None or not batch.num_rows
     sound = None if whole else one(found["sound"])
-    return Verdicts(judge, _with_ids(judge, pa.table(columns)), sound=sound), rest
+    return Verdicts(judge, _with_ids(judge, pa.table(columns)), duck, sound=sound), rest
 
 
 def _in_turn(found: Any, numbers: Any) -> Any | None:
@@ -258,8 +286,8 @@ def _judged_closely(judge: Judge, batch: Any, duck: duckdb.DuckDBPyConnection, a
         for name in names:
             duck.unregister(name)
     if judged["findings"].null_count == judged.num_rows:
-        return Verdicts(judge, judged)
-    return Verdicts(judge, judged, _judged(_rejected_sql(judge), judged, duck).cast(REJECTED))
+        return Verdicts(judge, judged, duck)
+    return Verdicts(judge, judged, duck, _judged(_rejected_sql(judge), judged, duck).cast(REJECTED))
 
 
 def _rejected_sql(judge: Judge) -> str:
@@ -309,7 +337,7 @@ def settlement_rows(entity: int, chunk: int, verdicts: Verdicts) -> list[memoryv
     judged, excluded, rejected = verdicts.judged, verdicts.excluded, verdicts.rejected
     ids = encode.payload(one(judged[out_name(verdicts.judge.entity.id_column)]), "raw")
     return [
-        lines(entity, chunk, judged["k"], Outcome.MIGRATED, ids, kept=verdicts.written),
+        lines(entity, chunk, judged["k"], Outcome.MIGRATED, ids, kept=verdicts.written, hashes=verdicts.hashes),
         lines(entity, chunk, excluded["k"], Outcome.EXCLUDED, causes=excluded["excluded"]),
         lines(entity, chunk, rejected["key"], Outcome.QUARANTINED, causes=rejected["code"]),
     ]
@@ -317,7 +345,7 @@ def settlement_rows(entity: int, chunk: int, verdicts: Verdicts) -> list[memoryv
 
 def lines(
     entity: int, chunk: int, keys: Any, outcome: Outcome, ids: Column | None = None, causes: Any | None = None,
-    kept: Any | None = None,
+    kept: Any | None = None, hashes: Any | None = None,
 ) -> memoryview:  # fmt: skip
     """Settlement lines of one outcome from their columns."""
     count = len(keys)
@@ -328,6 +356,7 @@ def lines(
         ids or encode.nothing(count),
         encode.nothing(count) if causes is None else encode.payload(one(causes.cast(pa.string())), "text"),
         encode.constant(chunk.to_bytes(4, "big"), count),
+        encode.nothing(count) if hashes is None else encode.payload(hashes, "int8"),
     ]
     return encode.rows(columns, count, kept)
 
