@@ -23,6 +23,7 @@ from rowcall.postgres.shell import psql as run_psql
 from rowcall.repair_commands import dispose, purge, remedies, repair_app
 from rowcall.report import (
     Report,
+    caught_up,
     cause_lines,
     causes_table,
     entities_table,
@@ -30,6 +31,7 @@ from rowcall.report import (
     forecast_parts,
     home_lines,
     html,
+    kept,
     markdown,
     proof_lines,
     replayed_lines,
@@ -176,6 +178,11 @@ def run(
         f"the sums close: {totals.source:,} rows = {totals.migrated:,} migrated + {totals.quarantined:,} quarantined + "
         f"{totals.excluded:,} excluded · {result.seconds:.1f} s · forecast matched: {_yes(result.forecast_matched)}"
     )
+    if result.caught_up:
+        screen.show(caught_up(result.caught_up))
+    screen.show(*map(kept, result.kept))
+    if result.kept:
+        screen.show("see which they are: `select * from rowcall.kept_row` in the target")
     if result.retried:
         screen.show(retried_line(result.retried))
     screen.show(*(line for effect in result.repairs for line in replayed_lines(effect)))
@@ -193,6 +200,8 @@ def _run_json(result: RunResult) -> dict[str, Any]:
         "complete": result.complete,
         "forecast": {"matched": result.forecast_matched},
         "unproven": result.unproven,
+        "caught_up": result.caught_up.as_json() if result.caught_up else None,
+        "kept": [vars(aside) for aside in result.kept],
         "retried": result.retried.as_json() if result.retried else None,
         "repairs": [effect.as_json() for effect in result.repairs],
         "totals": {**vars(result.totals), "open": result.open},

@@ -11,11 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rowcall import explain, forecast
+from rowcall.catching import catch_up
 from rowcall.cluster import Cluster, reach
 from rowcall.desk import Desk, open_desk, target_only
 from rowcall.errors import NotConserved, UsageError
 from rowcall.healing import Healing, actor
 from rowcall.ledger import (
+    Aside,
+    CatchUpBook,
+    CatchUpRecord,
     EntitySums,
     Ledger,
     ProofBook,
@@ -71,6 +75,8 @@ class RunResult:
     unproven: int = 0
     repairs: tuple[Effect, ...] = ()  # those of the project file that were applied now
     retried: Retried | None = None
+    caught_up: CatchUpRecord | None = None  # None: nothing ran at the source since
+    kept: tuple[Aside, ...] = ()  # rows of the target that are not as the source has them
 
     @property
     def totals(self) -> Counts:
@@ -157,7 +163,8 @@ class Migration:
         executor: str = "local",
         scheduler: str | None = None,
     ) -> RunResult:
-        """Does the migration, or continues an interrupted one; ends only through the conservation gate.
+        """Does the migration, continues an interrupted one, or takes up what changed at the source since a complete one; ends only
+        through the conservation gate.
 
         `entities` limits it to these and the parents that they need. `executor` "dask" has the chunks settled by the cluster
         whose `scheduler` is given by its address. `retry` reads the quarantined rows of a complete run anew from the source.
@@ -182,10 +189,10 @@ class Migration:
             with interruptible(stop):
                 snapshot = desk.snapshot()
                 if done:
-                    if not looked:
-                        self._look_again(desk, snapshot, stop)
+                    caught = None if looked else catch_up(desk, snapshot, stop, on_progress, self.notify)
                     repairs = self.healing.replay(desk, stop, on_progress)
-                    return self._result(desk, only, started, repairs=repairs)
+                    result = self._result(desk, only, started, repairs=repairs)
+                    return replace(result, caught_up=caught)
                 with _interrupted_unless_done(desk.ledger):
                     if cluster:
                         desk.ledger.set_mapping(without_endpoints(self.file))
@@ -201,13 +208,6 @@ class Migration:
                     return self._result(desk, only, started, known)
                 repairs = self.healing.replay(desk, stop, on_progress)
                 return self._result(desk, only, started, {} if repairs else known, repairs)
-
-    def _look_again(self, desk: Desk, snapshot: SourceSnapshot, stop: Stop) -> None:
-        """A complete run stays as it is; whether the source moved since is told."""
-        reader = desk.crew(snapshot, stop, 1).workers[0]
-        moved = Resume(desk.plan, desk.ledger, reader.reader, desk.reader("target"), Tables(desk.plan, reader)).moved()
-        told = f"{moved.told()}; `rowcall run --restart` begins anew" if moved else "nothing is left to do"
-        self.notify(f"this run is complete: {told}")
 
     def _settle(
         self,
@@ -265,7 +265,8 @@ class Migration:
             desk.ledger.note_matched(matched)
         shown = tuple(s for s in sums if only is None or s.name in only)
         unproven = ProofBook(desk.target).unproven()
-        return RunResult(shown, complete, matched, time.monotonic() - started, unproven, repairs)
+        kept = CatchUpBook(desk.target).kept()
+        return RunResult(shown, complete, matched, time.monotonic() - started, unproven, repairs, kept=kept)
 
     def _matched(self, desk: Desk, sums: Sequence[EntitySums]) -> bool | None:
         """Whether the run ended as its forecast said, before anything was repaired; None where none was made. Once rows were read
@@ -274,7 +275,7 @@ class Migration:
         if (foreseen := run.forecast) is None or run.state != "complete":
             return None
         repairs = book.repairs()
-        if any(r.remedy == RETRY for r in repairs):
+        if any(r.remedy == RETRY for r in repairs) or CatchUpBook(desk.target).records():
             return foreseen.get("matched")
         explain.read_rejected(desk.reader("target"), desk.workspace.duck, repaired=True)
         home = book.repaired()

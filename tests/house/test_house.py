@@ -19,7 +19,7 @@ FLOORS = {
     "plan": 3, "postgres": 3, "workspace": 3, "rejected": 3,
     "ledger": 4, "survey": 5,
     "move": 5, "verify": 5, "explain": 5,
-    "forecast": 6, "desk": 6, "cluster": 6, "repair": 6, "healing": 7, "sample": 6, "opening": 7, "report": 7,
+    "forecast": 6, "desk": 6, "cluster": 6, "repair": 6, "catching": 7, "healing": 7, "sample": 6, "opening": 7, "report": 7,
     "migration": 8,
     "cli": 9, "repair_commands": 9, "writing_commands": 9, "screen": 9, "options": 9, "server_commands": 9, "frame": 8, "demo": 9,
     "__main__": 10, "__init__": 10,

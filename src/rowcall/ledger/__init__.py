@@ -1,4 +1,5 @@
 from rowcall.ledger.book import ChunkRecord, EntityRecord, EntitySums, Ledger, RunRecord
+from rowcall.ledger.catch_ups import Aside, CatchUpBook, CatchUpRecord, CaughtUp
 from rowcall.ledger.keys import KeyBook, TakenKey
 from rowcall.ledger.needs import need_complete, need_ledger
 from rowcall.ledger.proofs import ProofBook, ProofRecord
@@ -6,6 +7,10 @@ from rowcall.ledger.repairs import RepairBook, RepairRecord
 from rowcall.ledger.status import Status, read_status
 
 __all__ = [
+    "Aside",
+    "CatchUpBook",
+    "CatchUpRecord",
+    "CaughtUp",
     "ChunkRecord",
     "EntityRecord",
     "EntitySums",

@@ -163,9 +163,13 @@ class Ledger:
 
     def drop(self) -> None:
         """Removes the schema; refuses (as an error of the server) where somebody else's objects depend on it."""
-        for view in ("settlements", "migration_mappings", "quarantine", "own_xids"):
+        for view in ("settlements", "migration_mappings", "quarantine", "own_xids", "written"):
             self.session.execute(f"drop view rowcall.{view}")
         tables = (
+            "gone_row",
+            "kept_row",
+            "caught_up",
+            "catch_up",
             "proof",
             "taken_key",
             "purge",

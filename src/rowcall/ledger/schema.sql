@@ -239,6 +239,50 @@ create table rowcall.duplicate (
     primary key (entity, source_key)
 );
 
+-- A later run that took up what changed at the source since: which snapshot it read, and every number (low 32 bits) under which it
+-- wrote. What it did, by entity, stands beside.
+create table rowcall.catch_up (
+    id         integer primary key,
+    snapshot   integer not null references rowcall.snapshot,
+    started_at timestamptz not null,
+    ended_at   timestamptz not null default clock_timestamp(),
+    xids       bigint[] not null
+);
+create table rowcall.caught_up (
+    catch_up integer not null references rowcall.catch_up,
+    entity   smallint not null references rowcall.entity,
+    inserted bigint not null,  -- rows of the target
+    updated  bigint not null,
+    removed  bigint not null,
+    rejected bigint not null,  -- source rows that are quarantined anew, or for something else
+    excluded bigint not null,
+    gone     bigint not null,  -- rows that the source has no more
+    kept     bigint not null,  -- target rows that stay as they are, though the source says otherwise
+    primary key (catch_up, entity)
+);
+
+-- Rows of the target that are not as the source has them, for somebody changed or removed them (edited, removed), a repair made
+-- them (repaired), rows of others refer to them (referred), or the target does not take the change (refused; `detail`: why).
+create table rowcall.kept_row (
+    entity     smallint not null references rowcall.entity,
+    source_key text collate "C" not null,
+    target_id  uuid,
+    why        text not null check (why in ('edited', 'removed', 'repaired', 'referred', 'refused')),
+    detail     text,
+    catch_up   integer not null references rowcall.catch_up,
+    primary key (entity, source_key)
+);
+
+-- Migrated rows that the source has deleted since: their lines went, the target's rows were kept, marked or removed.
+create table rowcall.gone_row (
+    entity     smallint not null references rowcall.entity,
+    source_key text collate "C" not null,
+    target_id  uuid not null,
+    became     text not null check (became in ('kept', 'marked', 'removed')),
+    catch_up   integer not null references rowcall.catch_up,
+    primary key (entity, source_key)
+);
+
 -- The Proof of each cause: kind "query" is one SELECT for the source, "checked" says what rowcall itself checks; `held` is null
 -- until it was asked. `missing` and `surplus` count the keys by which what it returned differs from what was rejected.
 create table rowcall.proof (
@@ -276,7 +320,15 @@ create view rowcall.own_xids as
     union
     select unnest(subxids) from rowcall.chunk
     union
-    select unnest(xids) from rowcall.repair;
+    select unnest(xids) from rowcall.repair
+    union
+    select unnest(xids) from rowcall.catch_up;
+
+-- Rows of the target that the run wrote, and that are there: those of its lines, and those that the source has no more.
+create view rowcall.written as
+    select entity, source_key, target_id from rowcall.settlement where outcome = 'migrated'
+    union all
+    select entity, source_key, target_id from rowcall.gone_row where became <> 'removed';
 
 -- Patients' data: nobody but the owner reads the book.
 do $$

@@ -10,7 +10,18 @@ from rowcall.mapping.fingerprint import fingerprint
 from rowcall.mapping.fits import TIMES, bare
 from rowcall.mapping.frames import frame
 from rowcall.mapping.load import load
-from rowcall.mapping.model import RETURNED, ContentTypes, Cutoff, Entity, Ids, Loc, Mapping, PlannedRepair, Rule
+from rowcall.mapping.model import (
+    RETURNED,
+    ContentTypes,
+    Cutoff,
+    Deleted,
+    Entity,
+    Ids,
+    Loc,
+    Mapping,
+    PlannedRepair,
+    Rule,
+)
 from rowcall.mapping.references import reference
 from rowcall.mapping.words import instead, too_long
 from rowcall.rows import Reason
@@ -95,6 +106,7 @@ def entity_of(desk: Desk, one: Frame) -> Entity | None:
         load=draft.shape.load or desk.draft.document.load,
         query=one.query,
         ids=_ids(desk, one),
+        deleted=_deleted(desk, one),
     )
 
 
@@ -150,6 +162,20 @@ def _ids(desk: Desk, one: Frame) -> Ids:
         if column is not None and bare(column.type).name not in TIMES:
             desk.draft.say(loc, f"{shape.column} is {column.type.formatted}, not a time: write a column that holds one")
     return Ids(shape.version, shape.column)
+
+
+def _deleted(desk: Desk, one: Frame) -> Deleted:
+    """What becomes of rows that the source deletes; a fault where the column for the mark cannot take it."""
+    own = one.draft.shape.deleted
+    shape, loc = own or desk.draft.document.deleted, (*one.loc, "deleted") if own else ("deleted",)
+    if shape.column is not None and one.target is not None:
+        column = desk.column(one.target, shape.column, loc)
+        if column is not None and bare(column.type).name not in {*TIMES, "bool"}:
+            what = f"{one.target.name}.{column.name} is {column.type.formatted}"
+            desk.draft.say(loc, f"{what}, and takes no mark: write a column for a time or a boolean")
+        if shape.column in {one.id_column, *one.draft.columns, *one.draft.references}:
+            desk.draft.say(loc, f"{shape.column} is filled from the source: write a column that nothing else fills")
+    return Deleted(shape.choice, shape.column)
 
 
 def _required(desk: Desk, one: Frame) -> None:

@@ -14,9 +14,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from rowcall.mapping.conversions import CONVERSIONS
 from rowcall.mapping.scalars import (
     ANY,
+    DELETED,
     IDS,
     MISSING,
     Conditions,
+    DeletedShape,
     Else,
     IdsShape,
     Label,
@@ -25,6 +27,7 @@ from rowcall.mapping.scalars import (
     Texts,
     read_code,
     read_conversion,
+    read_deleted,
     read_else,
     read_identity,
     read_ids,
@@ -206,6 +209,7 @@ class SourceShape(Shape):
 
 
 Load = Literal["auto", "bulk", "live"]
+Deletions = Annotated[DeletedShape, BeforeValidator(read_deleted), WithJsonSchema(DELETED)]
 
 
 class EntityShape(Shape):
@@ -242,6 +246,10 @@ class EntityShape(Shape):
         default=None, description="name -> SQL condition that must be true, else rule_failed"
     )
     load: Load | None = Field(default=None, description="how the target table is filled")
+    deleted: Deletions | None = Field(
+        default=None,
+        description="what a later run does with rows that the source has deleted: keep, delete, {mark: <target column>}",
+    )
     cutoff: Any = Field(default=None, description="rows that are later are after_cutoff")
     columns: dict[str, Any] | None = Field(default=None, description="target column -> how it is filled")
     references: dict[str, Any] | None = Field(default=None, description="target column -> how its parent is found")
@@ -288,6 +296,10 @@ class DocumentShape(Shape):
         default=None, description="how many quarantined rows stop the run: 5%, or a number"
     )
     load: Load = Field(default="auto", description="how target tables are filled")
+    deleted: Deletions = Field(
+        default=DeletedShape(),
+        description="what a later run does with rows that the source has deleted: keep, delete, {mark: <target column>}",
+    )
     workers: Annotated[
         int | None,
         BeforeValidator(read_workers),

@@ -11,7 +11,8 @@ from rowcall.mapping.model import ContentTypes, Entity
 
 
 def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: ContentTypes) -> str:
-    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets, impacts, workers and `load`."""
+    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets, impacts, workers, `load`
+    and `deleted`."""
     said = {
         "namespace": str(namespace),
         "content_types": asdict(content_types),
@@ -21,8 +22,11 @@ def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: Co
     return sha256(text.encode()).hexdigest()
 
 
+_BESIDE = {"impact", "budget", "load", "deleted"}
+
+
 def _deciding(entity: Entity) -> dict[str, object]:
-    told = {name: value for name, value in asdict(entity).items() if name not in ("impact", "budget", "load")}
+    told = {name: value for name, value in asdict(entity).items() if name not in _BESIDE}
     if (query := entity.query) is not None:  # what the server says of it may differ from time to time
         told["query"] = {"sql": query.sql, "base": query.base, "key": query.key, "further": query.further}
     return told

@@ -171,6 +171,15 @@ class Ids:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """What a later run does with a target row whose source row is gone: `choice` is keep, delete or mark (`column` of the target
+    gets the time of that run, or true)."""
+
+    choice: str = "keep"
+    column: str | None = None
+
+
+@dataclass(frozen=True)
 class Entity:
     """One kind of target row."""
 
@@ -192,6 +201,7 @@ class Entity:
     )
     query: Query | None = None
     ids: Ids = Ids()
+    deleted: Deleted = Deleted()
 
     @property
     def given_id(self) -> bool:

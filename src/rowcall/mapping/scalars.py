@@ -139,6 +139,12 @@ IDS: dict[str, Any] = {
         {"type": "object", "properties": {"uuid7": TEXT}, "required": ["uuid7"], "additionalProperties": False},
     ]
 }
+DELETED: dict[str, Any] = {
+    "anyOf": [
+        {"enum": ["keep", "delete"]},
+        {"type": "object", "properties": {"mark": TEXT}, "required": ["mark"], "additionalProperties": False},
+    ]
+}
 ANY: dict[str, Any] = {}
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S"), WithJsonSchema(TEXT)]
@@ -146,6 +152,24 @@ Texts = Annotated[list[Text], BeforeValidator(as_list), Field(min_length=1), Wit
 Label = Annotated[Text, AfterValidator(read_label)]
 Conditions = dict[str, Text]
 Rows = Annotated[Budget, BeforeValidator(read_budget), WithJsonSchema(BUDGET)]
+
+
+class DeletedShape(BaseModel):
+    """What becomes of target rows whose source row is gone: `choice`, and for mark the target column."""
+
+    choice: str = "keep"
+    column: str | None = None
+
+
+def read_deleted(value: object) -> DeletedShape:
+    if value in ("keep", "delete"):
+        return DeletedShape(choice=str(value))
+    if isinstance(value, dict) and list(value) == ["mark"] and isinstance(value["mark"], str):
+        return DeletedShape(choice="mark", column=value["mark"])
+    raise ValueError(
+        "says not what becomes of rows that the source deletes: write keep (the default), delete, or "
+        "`{mark: <target column that takes the time, or true>}`"
+    )
 
 
 class IdsShape(BaseModel):

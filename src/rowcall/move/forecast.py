@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rowcall.ledger.book import ChunkRecord
 from rowcall.move.belt import Stop, Tables, over_chunks
+from rowcall.move.changes import Changes, Part
 from rowcall.move.chunking import chunk_ranges, unbooked
 from rowcall.move.fates import create_fates
 from rowcall.move.pools import LocalPool
@@ -35,9 +36,10 @@ class Forecast:
 
     def __init__(
         self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress,
-        table: str = "rejected",
+        table: str = "rejected", watch: Changes | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.crew, self.target, self.ledger, self.table = plan, crew, target, ledger, table
+        self.watch = watch
         self.pool = LocalPool(len(crew.workers))
         self.stop, self.on_progress = stop, on_progress
         self.tables = Tables(plan, crew.workers[0])
@@ -62,10 +64,10 @@ class Forecast:
             chunking = chunk_ranges(judge, reader)
             totals[judge.entity.name] = chunking
             chunks += unbooked(judge, chunking)
+        if self.watch:
+            self.watch.begin(step)
         if step.prejudged:
-            Prejudge(step, self.plan, self.crew.workers[0], self.target, self.ledger).run(
-                chunks, self.tables.build_routes
-            )
+            Prejudge(step, self.plan, self.crew.workers[0], self.target, self.ledger).run(chunks, self._prepare)
         else:
             self.tables.build_routes(step)
         # The routes are built: what a cyclic group was judged with gives way to its verdicts, as in a run to its lines.
@@ -74,6 +76,16 @@ class Forecast:
                 create_fates(duck, judge)
         for judge in step.judges:
             self._judge(judge, [c for c in chunks if c.entity == judge.entity.name], totals[judge.entity.name])
+            if self.watch:
+                if judge.entity.name in self._parents:
+                    self.watch.same_ids(judge)
+                self.watch.compare(judge)
+
+    def _prepare(self, step: Step) -> None:
+        if self.watch and step.group.cyclic:
+            for judge in step.judges:
+                self.watch.same_ids(judge)
+        self.tables.build_routes(step)
 
     def _judge(self, judge: Judge, chunks: list[ChunkRecord], total: Chunking) -> None:
         name = judge.entity.name
@@ -102,11 +114,14 @@ class Forecast:
         """Counts are taken when the whole chunk was judged: a chunk that fails half-way is judged again."""
         counts, excluded, parts = Counts(), dict[tuple[str, str], int](), []
         whole: list[Any] = []
+        watched: list[Part] = []
         for verdicts in worker.judged(judge, chunk, carefully=carefully):
             counts += verdicts.counts
             for rule in verdicts.excluded["excluded"].to_pylist():
                 excluded[(judge.entity.name, rule)] = excluded.get((judge.entity.name, rule), 0) + 1
             parts.append(_small(verdicts, keep))
+            if self.watch:
+                watched.append(self.watch.seen(verdicts))
             if self.rejected is not None and verdicts.rejected.num_rows:
                 whole.append(verdicts.rejected)
         with self._lock:
@@ -116,6 +131,9 @@ class Forecast:
                 self.rejected.setdefault(judge.entity.name, []).extend(whole)
             for fates, rejected in parts:
                 _store(worker.duck, judge, fates, rejected, self.table)
+            if self.watch:
+                for part in watched:
+                    self.watch.keep(worker.duck, judge, part)
         return counts
 
 

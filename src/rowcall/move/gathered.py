@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -54,20 +55,23 @@ class Gathered(Chapter):
     def add(self, verdicts: Verdicts) -> None:
         ids = verdicts.ids(verdicts.accepted)
         self.home += zip(verdicts.accepted_keys, (UUID(bytes=uid) for uid in ids.to_pylist()), strict=True)
-        self._reject(verdicts.rejected)
+        self.reject(verdicts.rejected)
         excluded = verdicts.excluded
         rules = dict(zip(map(str, excluded["k"].to_pylist()), excluded["excluded"].to_pylist(), strict=True))
         self.rules |= rules
         self.left += rules.items()
         if conceded := list(verdicts.conceded()):
-            self.nulled.append(self._nulled(conceded))
+            self.nulled.append(self.links(conceded))
 
     def add_refused(self, verdicts: Verdicts, refused: dict[int, Refusal]) -> None:
         keys = verdicts.accepted_keys
         self.add(verdicts.without(refused))
+        self.refuse({keys[place]: refusal for place, refusal in refused.items()})
+
+    def refuse(self, refused: Mapping[str, Refusal]) -> None:
+        """Rows (by their keys) that the target refuses."""
         entity = self.work.judge.entity.name
-        rows = [_refused(entity, keys[place], self.told(refusal)) for place, refusal in refused.items()]
-        self._reject(rejected_rows(rows))
+        self.reject(rejected_rows([_refused(entity, key, self.told(refusal)) for key, refusal in refused.items()]))
 
     def told(self, refusal: Refusal) -> dict[str, Any]:
         """A value that another row has is a duplicate, as the judge says it: here the target alone is asked."""
@@ -77,7 +81,7 @@ class Gathered(Chapter):
             told |= dict.fromkeys(("detail", "parent_entity", "parent_key"))
         return told
 
-    def _reject(self, rows: Any) -> None:
+    def reject(self, rows: Any) -> None:
         for row in rows.to_pylist():
             self.left.append((row["key"], row["code"]))
             whose = (row[name] for name in ("root_entity", "root_key", "parent_entity", "parent_key"))

@@ -47,7 +47,7 @@ class Chapter:
         self.settlements += settlement_rows(self.work.entity, self.chunk.id, verdicts)
         self.quarantine(verdicts.rejected)
         if conceded := list(verdicts.conceded()):
-            self.nulled.append(self._nulled(conceded))
+            self.nulled.append(self.links(conceded))
         self.counts += verdicts.counts
 
     def add_refused(self, verdicts: Verdicts, refused: dict[int, Refusal]) -> None:
@@ -80,9 +80,9 @@ class Chapter:
         except RowsRefused as error:
             raise self._unbookable(error.refusal) from None
 
-    def write_quarantine(self, session: Session, reader: Reader) -> None:
+    def write_quarantine(self, session: Session, reader: Reader, table: str = "rowcall.quarantined_row") -> None:
         if self.quarantined:
-            copy_in(session, "rowcall.quarantined_row", QUARANTINED_ROW, self._quarantine(reader))
+            copy_in(session, table, QUARANTINED_ROW, self._quarantine(reader))
 
     def _unbookable(self, refusal: Refusal) -> Exception:
         """Why the ledger itself does not take the chunk's lines."""
@@ -120,7 +120,7 @@ class Chapter:
         ]
         return encode.rows(columns, count)
 
-    def _nulled(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> memoryview:
+    def links(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> memoryview:
         count = len(rows)
         columns = [
             _number(self.work.entity, count, "int2"),

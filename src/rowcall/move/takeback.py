@@ -17,7 +17,7 @@ from rowcall.move.bulk import put_back
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.progress import Meter, OnProgress
 from rowcall.schema import ForeignKey, Schema, Table
-from rowcall.sql import ident, literal, qualified
+from rowcall.sql import ident, qualified
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,15 @@ class Changed:
 
 def _changed(entity: EntityRecord) -> str:
     return (
-        f"from rowcall.settlements s join {qualified(entity.target_table)} t on t.{ident(entity.id_column)} = s.target_id "
-        f"where s.entity = {literal(entity.name)} and t.xmin::text::bigint not in (select xid from rowcall.own_xids)"
+        f"from rowcall.written s join {qualified(entity.target_table)} t on t.{ident(entity.id_column)} = s.target_id "
+        f"where s.entity = {entity.id} and t.xmin::text::bigint not in (select xid from rowcall.own_xids)"
     )
 
 
 def changed_rows(ledger: Ledger, entities: Iterable[EntityRecord], chunk: int | None = None) -> list[Changed]:
     """What somebody changed since, per entity."""
-    only = f" and s.chunk = {chunk}" if chunk is not None else ""
+    lines = f"select target_id from rowcall.settlement where chunk = {chunk}"
+    only = f" and s.target_id in ({lines})" if chunk is not None else ""
     found = []
     for entity in entities:
         rows = int(ledger.session.value(f"select count(*) {_changed(entity)}{only}"))
@@ -74,16 +75,14 @@ def _depends(ledger: Ledger, table: Table, key: ForeignKey, ours: Mapping[str, E
     parent = ours[key.table]
     own = ours.get(table.qualified)
     mine = (
-        f" and not exists (select from rowcall.settlement o where o.target_id = d.{ident(own.id_column)})"
-        if own
-        else ""
+        f" and not exists (select from rowcall.written o where o.target_id = d.{ident(own.id_column)})" if own else ""
     )
     joined = " and ".join(f"d.{ident(c)} = t.{ident(to)}" for c, to in zip(key.columns, key.to_columns, strict=True))
     # Counted, for EXISTS is planned as if a row were soon found: as a rule there is none, and each would meet every line.
     return bool(
         ledger.session.value(
             f"select count(*) > 0 from {qualified(table.qualified)} d join {qualified(key.table)} t on {joined} "
-            f"join rowcall.settlement s on s.target_id = t.{ident(parent.id_column)} and s.entity = {parent.id}{mine}"
+            f"join rowcall.written s on s.target_id = t.{ident(parent.id_column)} and s.entity = {parent.id}{mine}"
         )
     )
 
@@ -113,8 +112,10 @@ def take_back_chunks(ledger: Ledger, entity: EntityRecord, chunks: Sequence[Chun
         yield take_back(ledger, entity, chunk)
 
 
-def take_back_group(ledger: Ledger, entities: Sequence[EntityRecord], chunks: Sequence[ChunkRecord]) -> int:
-    """A cyclic group's rows go in one statement, as they came."""
+def take_back_group(
+    ledger: Ledger, entities: Sequence[EntityRecord], chunks: Sequence[ChunkRecord], *, gone: bool = False
+) -> int:
+    """A cyclic group's rows go in one statement, as they came; `gone`: with those that the source has no more."""
     if not chunks:
         return 0
     numbers = ", ".join(str(c.id) for c in chunks)
@@ -123,6 +124,7 @@ def take_back_group(ledger: Ledger, entities: Sequence[EntityRecord], chunks: Se
         f"and s.entity = {e.id} and s.chunk in ({numbers}) and s.outcome = 'migrated' returning 1)"
         for i, e in enumerate(entities)
     ]
+    parts += [f"d{i} as ({_gone(e)} returning 1)" for i, e in enumerate(entities, len(parts)) if gone]
     try:
         with ledger.session.transaction():
             ledger.session.execute("set constraints all immediate")
@@ -134,6 +136,23 @@ def take_back_group(ledger: Ledger, entities: Sequence[EntityRecord], chunks: Se
             return removed
     except DriverError as error:
         raise _why(error, entities[0]) from None
+
+
+def _gone_back(ledger: Ledger, members: Sequence[EntityRecord]) -> Iterator[tuple[str, int]]:
+    """Rows that the source has no more, and which stayed in the target."""
+    for r in members:
+        try:
+            rows = ledger.session.execute(_gone(r))
+        except DriverError as error:
+            raise _why(error, r) from None
+        yield r.name, rows
+
+
+def _gone(r: EntityRecord) -> str:
+    return (
+        f"delete from {qualified(r.target_table)} t using rowcall.gone_row g where t.{ident(r.id_column)} = g.target_id "
+        f"and g.entity = {r.id} and g.became <> 'removed'"
+    )
 
 
 def _why(error: DriverError, entity: EntityRecord) -> Exception:
@@ -167,7 +186,7 @@ def take_back_all(ledger: Ledger, target: Schema, on_progress: OnProgress) -> di
         members = [e for e in entities if e.step == number]
         meters = {m.name: Meter(on_progress, "undo", m.name, ledger.migrated(m.id)) for m in members}
         chunks = [c for c in settled if c.entity in meters]
-        for name, rows in _step_back(ledger, members, chunks):
+        for name, rows in (*_step_back(ledger, members, chunks), *_gone_back(ledger, members)):
             removed[name] += rows
             meters[name].add(rows)
     # Nothing of the run is left that could be in a key's way.
@@ -182,7 +201,7 @@ def _step_back(
 ) -> Iterator[tuple[str, int]]:
     if members[0].together:
         counts = {m.name: ledger.migrated(m.id) for m in members}
-        take_back_group(ledger, members, chunks)
+        take_back_group(ledger, members, chunks, gone=True)
         yield from counts.items()
         return
     for rows in take_back_chunks(ledger, members[0], chunks):

@@ -69,7 +69,12 @@ class Verdicts:
     among them. `sound`: which rows of `judged` it is an answer for (None: all)."""
 
     def __init__(
-        self, judge: Judge, judged: Any, duck: duckdb.DuckDBPyConnection, rejected: Any | None = None, sound: Any | None = None
+        self,
+        judge: Judge,
+        judged: Any,
+        duck: duckdb.DuckDBPyConnection,
+        rejected: Any | None = None,
+        sound: Any | None = None,
     ) -> None:
         self.judge, self.judged, self._sound, self._duck = judge, judged, sound, duck
         self.rejected = REJECTED.empty_table() if rejected is None else rejected

@@ -2,6 +2,7 @@ from rowcall.report.html import html
 from rowcall.report.markdown import markdown
 from rowcall.report.repairs import effect_parts, offers_parts, repairs_table, replayed_lines, retried_line, undone_line
 from rowcall.report.report import EntityLine, Report, build_report, entity_line, foreseen_line
+from rowcall.report.sentences import caught_up, kept
 from rowcall.report.text import (
     cause_lines,
     causes_table,
@@ -18,6 +19,7 @@ __all__ = [
     "EntityLine",
     "Report",
     "build_report",
+    "caught_up",
     "cause_lines",
     "causes_table",
     "effect_parts",
@@ -27,6 +29,7 @@ __all__ = [
     "foreseen_line",
     "home_lines",
     "html",
+    "kept",
     "markdown",
     "offers_parts",
     "proof_lines",

@@ -116,7 +116,8 @@ def _environment() -> Environment:
 
 
 SENTENCES = (
-    "behind", "decided", "differences", "foreseen", "going_on", "headline", "how_to_ask", "next_steps", "priority", "proof_state",
+    "behind", "caught_up", "decided", "differences", "foreseen", "going_on", "gone", "headline", "how_to_ask", "kept", "next_steps",
+    "priority", "proof_state",
     "proof_story", "purged", "repaired", "verified",
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ def markdown(report: Report) -> str:
     """The whole document."""
     parts = (
         _summary, _deferred, _progress, _entities, _impact, _first, _causes, _flows, _ways, _drifts, _excluded, _nulled,
-        _repairs, _timing, _forecast, _verification, _not_mapped, _next,
+        _repairs, _catch_ups, _timing, _forecast, _verification, _not_mapped, _next,
     )  # fmt: skip
     return "\n".join(line for part in parts for line in part(report)) + "\n"
 
@@ -65,6 +65,15 @@ def _repairs(report: Report) -> Iterator[str]:
         yield ""
         rows = [(d.entity, f"`{d.code}`", d.disposition, count(d.rows), d.by or "", d.reason) for d in report.decisions]
         yield from _table(["entity", "cause", "decided", ">rows", "by", "why"], rows)
+
+
+def _catch_ups(report: Report) -> Iterator[str]:
+    if report.catch_ups:
+        yield "## Catching up with the source\n"
+        yield from (f"- {record.id}. {sentences.caught_up(record)}" for record in report.catch_ups)
+        yield from (f"- **{sentences.kept(aside)}**" for aside in report.kept)
+        yield from (f"- {sentences.gone(aside)}" for aside in report.gone)
+        yield ""
 
 
 def _progress(report: Report) -> Iterator[str]:

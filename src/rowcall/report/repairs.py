@@ -165,6 +165,6 @@ def retried_line(retried: Retried) -> str:
     told = [f"{count(sum(rows.values()))} {what}" for what, rows in parts.items() if sum(rows.values())]
     new = ", ".join(f"{count(rows, 'row')} of {entity}" for entity, rows in retried.unseen.items())
     advice = (
-        f"; {new} came to the source after the run, and rows may lead there: `rowcall run --restart`" if new else ""
+        f"; {new} came to the source after the run, and rows may lead there: `rowcall run` takes them up" if new else ""
     )
     return f"{count(sum(retried.read.values()), 'quarantined row')} read anew: {', '.join(told) or 'none came home'}{advice}"

@@ -15,6 +15,7 @@ from rowcall.explain.analysis import Relations
 from rowcall.explain.causes import Cause
 from rowcall.explain.drift import Drift
 from rowcall.ledger.book import EntitySums, Ledger, SnapshotRecord
+from rowcall.ledger.catch_ups import Aside, CatchUpBook, CatchUpRecord
 from rowcall.ledger.repairs import Decision, Purge, RepairBook, RepairRecord
 from rowcall.ledger.status import read_status
 from rowcall.plan.plan import Plan
@@ -147,6 +148,9 @@ class Report:
     decisions: tuple[Decision, ...] = ()  # deferred rows first
     purges: tuple[Purge, ...] = ()
     repaired: Mapping[str, int] = field(default_factory=dict)  # entity -> rows that repairs brought home
+    catch_ups: tuple[CatchUpRecord, ...] = ()
+    kept: tuple[Aside, ...] = ()  # target rows that are not as the source has them
+    gone: tuple[Aside, ...] = ()  # migrated rows that the source has no more
 
     @property
     def deferred(self) -> tuple[Decision, ...]:
@@ -212,6 +216,9 @@ class Report:
             "repairs": [repair.as_json() for repair in self.repairs],
             "decisions": [decision.as_json() for decision in self.decisions],
             "purges": [purge.as_json() for purge in self.purges],
+            "catch_ups": [record.as_json() for record in self.catch_ups],
+            "kept": [asdict(aside) for aside in self.kept],
+            "gone": [asdict(aside) for aside in self.gone],
             "excluded": [{"entity": e, "rule": rule, "rows": n} for e, rule, n in self.excluded],
             "nulled_references": [{"entity": e, "column": c, "code": code, "rows": n} for e, c, code, n in self.nulled],
             "snapshots": [
@@ -254,6 +261,7 @@ def build_report(
         run.mapping_fingerprint,
     )
     foreseen, book = (run.forecast or {}).get("entities", []), RepairBook(ledger.session)
+    caught = CatchUpBook(ledger.session)
     return Report(
         line,
         tuple(map(entity_line, ledger.sums())),
@@ -272,6 +280,9 @@ def build_report(
         tuple(book.decisions()),
         tuple(book.purges()),
         book.repaired(),
+        tuple(caught.records()),
+        caught.kept(),
+        caught.gone(),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rowcall.explain.causes import Cause
 from rowcall.explain.proof import CHECKED, Proof
+from rowcall.ledger.catch_ups import Aside, CatchUpRecord, CaughtUp
 from rowcall.ledger.repairs import Decision, Purge, RepairRecord
 from rowcall.report.report import Progress, Report
 from rowcall.report.words import count, duration, moment, percent, rate
@@ -150,6 +151,45 @@ def repaired(record: RepairRecord) -> str:
     why = f": {record.reason}" if record.reason else ""
     by = f"{record.actor}, {moment(record.applied_at.isoformat())}"
     return f"{record.id}. `{record.remedy}` for `{record.entity}/{record.code}`: {done}{made}{why} ({by}{undone})"
+
+
+def caught_up(record: CatchUpRecord) -> str:
+    """What one catch-up did, by entity."""
+    told = "; ".join(_caught(line) for line in record.entities if line.any)
+    at = moment(record.started_at.isoformat())
+    return f"caught up with the source as it was on {at}: {told or 'nothing of what changed touches the target'}"
+
+
+def _caught(line: CaughtUp) -> str:
+    parts = [f"{count(rows)} {name}" for name, rows in vars(line).items() if name in _TARGET and rows]
+    parts += [f"{count(rows)} {_SOURCE[name]}" for name, rows in vars(line).items() if name in _SOURCE and rows]
+    return f"{line.entity} {', '.join(parts)}"
+
+
+_TARGET = ("inserted", "updated", "removed")
+_SOURCE = {
+    "rejected": "rejected",
+    "excluded": "excluded",
+    "gone": "gone at the source",
+    "kept": "kept as the target has them",
+}
+WHY_KEPT = {
+    "edited": "somebody changed them in the target",
+    "removed": "somebody removed them from the target",
+    "repaired": "a repair made them",
+    "referred": "rows that stay refer to them",
+    "refused": "the target refuses the change",
+}
+
+
+def kept(aside: Aside) -> str:
+    """Target rows that are not as the source has them."""
+    return f"{count(aside.rows, 'row')} of {aside.entity} differ from the source, and stay so: {WHY_KEPT[aside.why]}"
+
+
+def gone(aside: Aside) -> str:
+    """Migrated rows that the source has no more."""
+    return f"{count(aside.rows, 'row')} of {aside.entity} are gone at the source: {aside.why} in the target"
 
 
 def purged(purge: Purge) -> str:

@@ -77,7 +77,7 @@ class _Accounts:
         peers = ", ".join(str(r.id) for r in self.scope.records if r.target_table == record.target_table)
         table_of(self.duck, "known_ids", "id uuid")
         known = (
-            f"select target_id::text from rowcall.settlement where outcome = 'migrated' and entity in ({peers}) union all "
+            f"select target_id::text from rowcall.written where entity in ({peers}) union all "
             "select target_id::text from rowcall.synthetic_row "
             f"where version is not null and target_table = {literal(record.target_table)}"
         )

@@ -1,0 +1,69 @@
+"""Catching up: a complete run takes up what changed at the source since. Calls the rooms in order, has no logic of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rowcall import explain
+from rowcall.desk import Desk
+from rowcall.errors import BudgetExceeded, NotConserved
+from rowcall.ledger import CatchUpBook, CatchUpRecord, Ledger
+from rowcall.move.belt import Stop
+from rowcall.move.budget import over_budget
+from rowcall.move.catch_up import CatchUp
+from rowcall.move.changes import Changes
+from rowcall.move.forecast import Forecast
+from rowcall.move.worker import Worker
+from rowcall.postgres.errors import DriverError, stopped
+from rowcall.postgres.snapshot import SourceSnapshot
+from rowcall.progress import OnProgress
+from rowcall.rejected import create_rejected
+from rowcall.verify import Glances
+
+FOUND = "found_rejected"  # what is rejected now, in the workspace: not what the ledger has
+
+
+def catch_up(
+    desk: Desk, snapshot: SourceSnapshot, stop: Stop, on_progress: OnProgress, notify: Callable[[str], None]
+) -> CatchUpRecord | None:
+    """Judges every row on this snapshot, and makes target and ledger, in one transaction, what a run would make of it now; but
+    rows of the target that somebody changed since stay as they are. None where no transaction ran at the source since.
+
+    Raises BudgetExceeded, NotConserved, TargetRefused; then nothing was changed.
+    """
+    if snapshot.visible == desk.ledger.read_until():
+        notify("this run is complete, and nothing has changed at the source since it was read")
+        return None
+    crew = desk.crew(snapshot, stop)
+    changes = Changes(desk.workspace.cursor(), desk.reader("target"), {e.name: e for e in desk.ledger.entities()})
+    create_rejected(desk.workspace.duck, FOUND)
+    judged = Forecast(desk.plan, crew, desk.reader("target"), True, stop, on_progress, table=FOUND, watch=changes)
+    judged()
+    if over_budget(desk.mapping, judged.counts):
+        raise BudgetExceeded(
+            "more rows are rejected now than the error budget allows: nothing was changed",
+            hint="see `rowcall check`; raise `error_budget` in the mapping, or mend the source, and run again",
+        )
+    worker = crew.workers[0]
+    try:
+        with worker.session.transaction():
+            number = Ledger(worker.session).add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
+            done = CatchUp(desk.plan, worker, changes, judged.tables, number, snapshot.taken_at)()
+            _gate(desk, worker, changes)
+            (record,) = CatchUpBook(worker.session).records(done)
+    except DriverError as error:
+        raise stopped(error, "target", "what changed since") from None
+    explain.note_proofs(desk.plan, desk.ledger)
+    return record
+
+
+def _gate(desk: Desk, worker: Worker, changes: Changes) -> None:
+    """The sums must close on the new snapshot, or nothing was changed."""
+    glances = Glances(desk.mapping, desk.plan.knowledge.source)
+    for record in changes.records.values():
+        glances.look(record, worker.reader, worker.session)
+    if wrong := [name for name in changes.records if name not in glances.sound]:
+        raise NotConserved(
+            f"the sums of what changed since do not close: {', '.join(wrong)}; nothing was changed",
+            hint="this is a fault of rowcall's: please report it; `rowcall run --restart` begins anew",
+        )

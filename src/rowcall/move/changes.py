@@ -1,0 +1,89 @@
+"""What a later run finds: every row judged on the new snapshot, compared with its line in the ledger.
+
+All verdicts are computed anew, as a forecast computes them, for a row's verdict depends on more than the row. A row that
+migrates has the hash of what would be written, and its line the hash of what was: where they are equal nothing is to be done.
+
+A uuid that was given once stays: what is judged refers to the crosswalk's, not to what an id would be made of now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from rowcall.ledger.book import EntityRecord
+from rowcall.loading import load
+from rowcall.move.verdicts import Verdicts
+from rowcall.plan.judge import Judge
+from rowcall.plan.paths import fate_table
+from rowcall.plan.step import Step
+from rowcall.postgres.queries import named_queries
+from rowcall.postgres.read import Reader
+
+Part = tuple[Any, Any, Any]  # of a batch: its rows, the excluded, the rejected
+
+
+class Changes:
+    """Collects verdicts and compares them, an entity at a time; afterwards the workspace holds a table of each entity's
+    changes (`table`): a row for each key that is not as the ledger has it, and for each that is quarantined now. `rejected` are
+    the verdicts of these (tables of verdicts.REJECTED).
+    """
+
+    def __init__(self, duck: duckdb.DuckDBPyConnection, target: Reader, records: Mapping[str, EntityRecord]) -> None:
+        self.duck, self.target, self.records = duck, target, records
+        self.rejected: dict[str, list[Any]] = {}
+        self._sql = named_queries("rowcall.move", "changes.sql")
+
+    @staticmethod
+    def table(record: EntityRecord) -> str:
+        return f"changed_{record.id}"
+
+    def _do(self, name: str, judge: Judge) -> None:
+        record = self.records[judge.entity.name]
+        for statement in self._sql[name].split(";\n"):
+            self.duck.execute(statement.format(n=record.id, kind=judge.key.kind, fates=fate_table(judge.entity.name)))
+
+    # -- as a forecast goes -----------------------------------------------------------------------------------------
+
+    def begin(self, step: Step) -> None:
+        """What the ledger has of a step's entities."""
+        for judge in step.judges:
+            self._do("begin", judge)
+            record = self.records[judge.entity.name]
+            kind = "int8" if judge.key.kind == "BIGINT" else "text"
+            lines = self._sql["lines"].format(n=record.id, kind=kind)
+            load(self.duck, f"line_{record.id}", self.target.batches(lines))
+
+    def same_ids(self, judge: Judge) -> None:
+        """The fates of an entity's rows, under the uuids that the crosswalk has."""
+        self._do("same_ids", judge)
+
+    def seen(self, verdicts: Verdicts) -> Part:
+        """What is kept of a batch."""
+        judged = verdicts.judged
+        given = {
+            "k": judged["k"],
+            "written": pa.array([True] * judged.num_rows, pa.bool_()) if verdicts.written is None else verdicts.written,
+            "row_hash": verdicts.hashes,
+        }
+        return pa.table(given), verdicts.excluded.select(["k", "excluded"]), verdicts.rejected
+
+    def keep(self, duck: duckdb.DuckDBPyConnection, judge: Judge, part: Part) -> None:
+        """Of a batch that is not judged again."""
+        written, excluded, rejected = part
+        for table, columns in (
+            (written.filter(written["written"]), "k, 'migrated', null, row_hash"),
+            (excluded, "k, 'excluded', excluded, null"),
+            (rejected, f"key::{judge.key.kind}, 'quarantined', code, null"),
+        ):
+            if table.num_rows:
+                load(duck, f"now_{self.records[judge.entity.name].id}", [table], columns)
+        if rejected.num_rows:
+            self.rejected.setdefault(judge.entity.name, []).append(rejected)
+
+    def compare(self, judge: Judge) -> None:
+        """All of an entity's rows are judged."""
+        self._do("compare", judge)
