@@ -8,7 +8,7 @@ from rowcall import explain
 from rowcall.desk import Desk
 from rowcall.errors import BudgetExceeded, NotConserved
 from rowcall.ledger import CatchUpBook, CatchUpRecord, Ledger
-from rowcall.move.belt import Stop
+from rowcall.move.belt import Stop, interruptible
 from rowcall.move.budget import over_budget
 from rowcall.move.catch_up import CatchUp
 from rowcall.move.changes import Changes
@@ -38,17 +38,23 @@ def catch_up(
     changes = Changes(desk.workspace.cursor(), desk.reader("target"), {e.name: e for e in desk.ledger.entities()})
     create_rejected(desk.workspace.duck, FOUND)
     judged = Forecast(desk.plan, crew, desk.reader("target"), True, stop, on_progress, table=FOUND, watch=changes)
-    judged()
+    with interruptible(stop, "nothing was changed: `rowcall run` begins anew with it"):
+        judged()
+        return _write(desk, crew.workers[0], changes, judged, snapshot, on_progress)
+
+
+def _write(
+    desk: Desk, worker: Worker, changes: Changes, judged: Forecast, snapshot: SourceSnapshot, on_progress: OnProgress
+) -> CatchUpRecord:
     if over_budget(desk.mapping, judged.counts):
         raise BudgetExceeded(
             "more rows are rejected now than the error budget allows: nothing was changed",
             hint="see `rowcall check`; raise `error_budget` in the mapping, or mend the source, and run again",
         )
-    worker = crew.workers[0]
     try:
         with worker.session.transaction():
             number = Ledger(worker.session).add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
-            done = CatchUp(desk.plan, worker, changes, judged.tables, number, snapshot.taken_at)()
+            done = CatchUp(desk.plan, worker, changes, judged.tables, number, snapshot.taken_at, on_progress)()
             _gate(desk, worker, changes)
             (record,) = CatchUpBook(worker.session).records(done)
     except DriverError as error:

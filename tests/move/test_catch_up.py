@@ -9,7 +9,9 @@ from collections.abc import Mapping
 import pytest
 from conftest import MakeProject, Project, uid
 
+from rowcall.errors import BudgetExceeded, Interrupted, MappingError
 from rowcall.ledger import CatchUpBook
+from rowcall.progress import Progress
 
 SOURCE_SQL = """
 create table office (id int primary key, name text, closed boolean not null default false);
@@ -417,3 +419,75 @@ def test_unique_values_that_rows_of_a_circle_hand_on(make_project: MakeProject) 
     assert project.values("a", "code")["7"] == "c1"
     assert project.values("a", "boss")["1"] == str(uid("a", 7))
     assert project.migration.verify().ok
+
+
+@pytest.mark.parametrize("phase", ["judge", "run"])
+def test_an_interruption_changes_nothing(moved: Project, phase: str) -> None:
+    before = contents(moved)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == phase and progress.entity == "note":
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as told:
+        moved.run(on_progress=interrupt)
+    assert "nothing was changed" in told.value.hint
+    assert contents(moved) == before
+    assert moved.migration.status().state == "complete"
+    assert moved.run().caught_up
+
+
+def test_an_error_budget_that_is_spent_changes_nothing(moved: Project) -> None:
+    before = contents(moved)
+    moved.write(MAPPING.replace("note:", "note:\n  error_budget: 1"))
+    with pytest.raises(BudgetExceeded):
+        moved.run()
+    assert contents(moved) == before
+
+
+def test_a_key_that_is_gone_and_new_keys_of_several_columns(make_project: MakeProject) -> None:
+    """Texts, pairs, and a query with several rows for one of its base table."""
+    project = make_project(
+        "create table a (x text, y int, primary key (x, y)); insert into a select 'it''s ' || g, g from generate_series(1, 9) g;"
+        "create table b (id int primary key, tags text[]); insert into b select g, array['a', 'b'] from generate_series(1, 9) g",
+        "create table a (id uuid primary key, x text); create table b (id uuid primary key, tag text)",
+    )
+    query = "select b.id, t.tag from b cross join lateral unnest(b.tags) t (tag)"
+    project.write(
+        f"a: {{from: a, columns: {{x: x}}, deleted: delete}}\n"
+        f"b: {{from: {{query: '{query}', base: b}}, key: [id, tag], columns: {{tag: tag}}, deleted: delete}}"
+    )
+    project.run()
+    project.source.execute(
+        "delete from a where y = 1; insert into a values ('\\n%s', 1); update a set y = 20 where y = 2;"
+        "update b set tags = '{a,c}' where id = 1; update b set tags = '{}' where id = 2; delete from b where id = 3"
+    )
+    result = project.run()
+    assert result.caught_up
+    assert {e.entity: (e.inserted, e.updated, e.removed, e.gone, e.excluded) for e in result.caught_up.entities} == {
+        "a": (2, 0, 2, 2, 0), "b": (1, 0, 5, 5, 1),
+    }  # fmt: skip
+    assert project.migration.verify().ok
+    assert sorted(project.fates("b").items())[0] == ('[1, "a"]', "migrated")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("gone", "says not what becomes of rows that the source deletes"),
+        ("{mark: nowhere}", "has no column 'nowhere'"),
+        ("{mark: name}", "takes no mark"),
+        ("{mark: made}", "is filled from the source"),
+    ],
+)
+def test_what_cannot_be_done_with_deleted_rows_is_told_where_it_stands(
+    make_project: MakeProject, written: str, told: str
+) -> None:
+    project = make_project(
+        "create table a (id int primary key, made timestamptz)",
+        "create table a (id uuid primary key, name text, made timestamptz)",
+    )
+    project.write(f"a: {{from: a, columns: {{made: made}}, deleted: {written}}}")
+    with pytest.raises(MappingError, match=told) as found:
+        project.migration.plan()
+    assert "rowcall.yaml:8:" in str(found.value)

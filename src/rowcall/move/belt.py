@@ -59,7 +59,8 @@ def interruptible(
         if not isinstance(error, Interrupted) and not is_interrupt(error):
             raise
         stop.now()
-        raise Interrupted("interrupted", hint=hint) from None
+        known = error.hint if isinstance(error, Interrupted) else ""
+        raise Interrupted("interrupted", hint=known or hint) from None
 
 
 class Cancelled(Protocol):

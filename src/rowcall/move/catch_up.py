@@ -36,6 +36,7 @@ from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
 from rowcall.postgres.copy import Refusal, copy_in
+from rowcall.progress import Meter, OnProgress
 from rowcall.sql import ident, literal, qualified
 
 
@@ -72,12 +73,13 @@ class CatchUp:
     what was read, `taken_at` its time."""
 
     def __init__(
-        self, plan: Plan, worker: Worker, changes: Changes, tables: Tables, snapshot: int, taken_at: datetime
-    ) -> None:
+        self, plan: Plan, worker: Worker, changes: Changes, tables: Tables, snapshot: int, taken_at: datetime,
+        on_progress: OnProgress,
+    ) -> None:  # fmt: skip
         self.plan, self.worker, self.changes, self.tables = plan, worker, changes, tables
         self.records = changes.records
         self.parents = {p for step in plan.steps for j in step.judges for p in j.parents}
-        self.snapshot, self.taken_at = snapshot, taken_at
+        self.snapshot, self.taken_at, self.on_progress = snapshot, taken_at, on_progress
         self.session, self.duck = worker.session, worker.duck
         self.book = CatchUpBook(self.session)
         self.fell: dict[str, list[pa.Table]] = {}  # entity -> rows that cannot migrate after all, as verdicts.REJECTED
@@ -129,8 +131,11 @@ class CatchUp:
         return [key for (key,) in self.book.rows("keys", self._record(judge).id, what)]
 
     def _judged(self, judge: Judge, keys: Sequence[str]) -> Iterator[Verdicts]:
+        meter = Meter(self.on_progress, "run", judge.entity.name, len(keys)) if keys else None
         for at in range(0, len(keys), KEYS):
             yield from self.worker.judged_whole(judge, judge.key.among(keys[at : at + KEYS]))
+            if meter:
+                meter.add(len(keys[at : at + KEYS]))
 
     def _gathered(self, judge: Judge) -> Gathered:
         work = assign(self.plan, self._record(judge))
