@@ -137,6 +137,9 @@ def document(text: str) -> str:
 def test_yaml_examples_parse(page: Path, text: str, tmp_path: Path) -> None:
     file = tmp_path / "rowcall.yaml"
     file.write_text(document(text))
+    for named in re.findall(r"map: ([\w/]+\.csv)", text):
+        (tmp_path / named).parent.mkdir(exist_ok=True)
+        (tmp_path / named).write_text("source,target\n")
     load(file).faults.raise_if_any()
 
 

@@ -83,7 +83,7 @@ CASES: list[tuple[str, str, str, str]] = [
     ("      slug: {sql", "      size: {sql", "size", "is a generated column, which the target computes: leave it out"),
     ("      slug: {sql", "      id: {sql", "id: {sql", "id keeps a uuid of the source: write the column that holds it|text does not become uuid (id) by itself"),
     ("body: {from: body}", "body: {from: bdy}", "bdy", "dispatch_record has no column 'bdy': did you mean 'body'?"),
-    ("body: {from: body}", "body: {form: body}", "form: body}", "did you mean 'from'?"),
+    ("body: {from: body}", "body: {fron: body}", "fron: body}", "did you mean 'from'?"),
     ("body: {from: body}", "body: bdy", "bdy", "did you mean 'body'?"),
     ("body: {from: body}", "body: lower(body)", "lower(body)\n", 'write `{sql: "..."}` for an expression'),
     ("body: {from: body}", "body: 5", "5\n      slug", "takes a source column, or a mapping"),

@@ -8,6 +8,7 @@ from rowcall.mapping.desk import Desk, Frame, no_column
 from rowcall.mapping.document import FillerShape
 from rowcall.mapping.fits import bare, conversion_for, fits, is_oid_like, takes
 from rowcall.mapping.model import ColumnRule, Loc, ValueMap
+from rowcall.mapping.recipes import is_recipe, made
 from rowcall.mapping.scalars import not_a_label
 from rowcall.mapping.tree import as_text
 from rowcall.schema import Column, Table, Type
@@ -19,19 +20,24 @@ def column_rule(desk: Desk, frame: Frame, name: str, filler: FillerShape | None)
     column = desk.fillable(frame, name, loc) if frame.target is not None else None
     if filler is None:
         return None
-    if frame.source is not None:
+    recipe = made(desk, frame, filler, loc) if frame.source is not None and is_recipe(filler) else None
+    if frame.source is not None and is_recipe(filler):
+        if recipe is not None:
+            desk.ask(frame.source, recipe.sql, loc, lambda kind: _misfit(kind, column, filler) if column else None)
+    elif frame.source is not None:
         _input(desk, frame.source, column, filler, loc)
     if column is not None:
         _output(desk, column, filler, loc)
     return ColumnRule(
         name,
-        source=filler.from_,
-        sql=filler.sql,
+        source=None if recipe else filler.from_,
+        sql=recipe.sql if recipe else filler.sql,
         content_type=filler.content_type,
         constant=as_text(filler.value),
         has_constant="value" in filler.model_fields_set,
         convert=filler.convert,
         values=_values(filler),
+        looks_in=recipe.tables if recipe else (),
     )
 
 

@@ -14,8 +14,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from rowcall.mapping.conversions import CONVERSIONS
 from rowcall.mapping.scalars import (
     ANY,
+    CLEAN,
+    CLEANING,
     DELETED,
     IDS,
+    JSON,
+    MAP_OR_FILE,
     MISSING,
     Conditions,
     DeletedShape,
@@ -25,6 +29,7 @@ from rowcall.mapping.scalars import (
     Rows,
     Text,
     Texts,
+    read_clean,
     read_code,
     read_conversion,
     read_deleted,
@@ -104,15 +109,36 @@ class FillerShape(Shape):
 
     kind = 'a source column, or a mapping such as `{sql: "..."}` or `{value: ...}`'
     short = ("string",)
+    ways: ClassVar[tuple[str, ...]] = ("from_", "sql", "value", "content_type", "json_")
     from_: Text | None = Field(default=None, alias="from", description="a source column")
     sql: Text | None = Field(default=None, description="an SQL expression over the source row")
     value: Any = Field(default=None, description="a constant; a list or mapping is JSON")
     content_type: Text | None = Field(default=None, description="the source column that holds a content type's id")
+    json_: Annotated[Any, WithJsonSchema(JSON)] = Field(
+        default=None,
+        alias="json",
+        description="JSON of source columns: a mapping or list of columns, {sql: ...}, {value: ...}",
+    )
+    clean: Annotated[list[str], BeforeValidator(read_clean), WithJsonSchema(CLEAN)] = Field(
+        default=[], description=f"steps that clean a text, in this order: {', '.join(CLEANING)}"
+    )
+    lookup: Text | None = Field(
+        default=None,
+        description="a unique column of a source table, such as dispatch_status.id, in which the value is looked up",
+    )
+    take: Text | None = Field(default=None, description="the column of the row that was found")
+    format: Text | None = Field(
+        default=None, description="the format of a text that is a time, such as DD.MM.YYYY HH24:MI"
+    )
+    zone: Text | None = Field(default=None, description="the time zone of a time that has none, such as Europe/Zurich")
+    default: Any = Field(default=None, description="what stands for a NULL, as the source's type")
     convert: Annotated[Text, AfterValidator(read_conversion), WithJsonSchema({"enum": sorted(CONVERSIONS)})] | None = (
         Field(default=None, description="a conversion of a text, which may fail")
     )
     map: dict[str | None, Any] | None = Field(
-        default=None, description="source value -> target value; null: for a NULL"
+        default=None,
+        description="source value -> target value; null: for a NULL; or a CSV file with the columns source and target",
+        json_schema_extra=MAP_OR_FILE,
     )
     else_: Annotated[Else | None, BeforeValidator(read_else), WithJsonSchema(ANY)] = Field(
         default=None,
@@ -131,15 +157,30 @@ class FillerShape(Shape):
 
     @model_validator(mode="after")
     def _whole(self) -> FillerShape:
-        given = {"from_", "sql", "value", "content_type"} & self.model_fields_set
+        given = set(self.ways) & self.model_fields_set
         if len(given) != 1:
             raise ValueError(f"{'nothing' if not given else 'more than one thing'} fills this column: "
-                             "write exactly one of from, sql, value, content_type")  # fmt: skip
+                             "write exactly one of from, sql, value, content_type, json")  # fmt: skip
+        self._together(given)
         if "else_" in self.model_fields_set and self.map is None:
             raise ValueError("`else` belongs to a value map: write `map:` too, or leave `else` out")
         if self.map is not None and "value" in given:
             raise ValueError("a constant needs no value map: write the value that is meant")
         return self
+
+    def _together(self, given: set[str]) -> None:
+        """What goes with what."""
+        steps = {"clean", "lookup", "take", "format", "zone", "default"} & self.model_fields_set
+        if steps and given & {"value", "content_type"}:
+            raise ValueError(f"`{min(steps)}` needs a value of the row: write it beside `from` or `sql`")
+        if steps - {"default"} and "json_" in given:
+            raise ValueError(f"`{min(steps - {'default'})}` is for one value: write it beside `from` or `sql`")
+        if (self.lookup is None) != (self.take is None):
+            raise ValueError(
+                "`lookup` says where to look, and `take` which column of the row that is found: write both"
+            )
+        if self.format is not None and self.lookup is not None:
+            raise ValueError("a format is for the row's own text: leave `format` out, or write `sql`")
 
 
 class WayShape(Shape):

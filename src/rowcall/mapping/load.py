@@ -25,6 +25,7 @@ from rowcall.mapping.document import (
     WayShape,
 )
 from rowcall.mapping.endpoints import endpoint
+from rowcall.mapping.map_files import with_map_files
 from rowcall.mapping.model import Endpoint, Loc
 from rowcall.mapping.tree import Tree, parse
 from rowcall.mapping.words import closest, instead, too_long
@@ -153,7 +154,10 @@ def read_entity(draft: Draft, name: str, raw: object) -> None:
     if shape.cutoff is not None:
         entity.cutoff = read(draft, CutoffShape, shape.cutoff, (*loc, "cutoff"))
     for column, filler in (shape.columns or {}).items():
-        entity.columns[column] = read(draft, FillerShape, filler, (*loc, "columns", column))
+        at: Loc = (*loc, "columns", column)
+        entity.columns[column] = read(
+            draft, FillerShape, with_map_files(filler, Path(draft.file).parent, at, draft.say), at
+        )
     for column, reference in (shape.references or {}).items():
         here: Loc = (*loc, "references", column)
         entity.references[column] = found = read(draft, ReferenceShape, reference, here)

@@ -81,6 +81,7 @@ class ColumnRule:
     constant: str | None = None
     has_constant: bool = False
     convert: str | None = None  # a key of mapping.conversions.CONVERSIONS
+    looks_in: tuple[str, ...] = ()  # source tables ("schema.table") that the expression reads, besides the row's own
     values: ValueMap | None = None
 
 

@@ -66,6 +66,14 @@ def read_workers(value: object) -> int | None:
     raise ValueError("is no number of workers: write auto, or a number such as 4")
 
 
+def read_clean(value: object) -> list[str]:
+    steps = value if isinstance(value, list) else [value]
+    for step in steps:
+        if step not in CLEANING:
+            raise ValueError(f"{step!r} cleans nothing: write one or several of {', '.join(CLEANING)}")
+    return [str(step) for step in steps]
+
+
 def read_identity(value: str) -> str:
     if not re.fullmatch(r"[^\s:/]+", value):
         raise ValueError("an identity has no spaces, `:` or `/` (ids are made of `identity:key`): write one word")
@@ -145,6 +153,20 @@ DELETED: dict[str, Any] = {
         {"type": "object", "properties": {"mark": TEXT}, "required": ["mark"], "additionalProperties": False},
     ]
 }
+# https://www.postgresql.org/docs/current/functions-string.html; {x} is the text so far.
+CLEANING = {
+    "trim": r"btrim({x}, E' \t\n\r\f\v\u00a0')",
+    "collapse": r"regexp_replace({x}, '\s+', ' ', 'g')",
+    "printable": r"regexp_replace({x}, '[\x01-\x08\x0B\x0C\x0E-\x1F\x7F]', '', 'g')",
+    "nfc": "normalize({x}, nfc)",
+    "lower": "lower({x})",
+    "upper": "upper({x})",
+    "empty": "nullif({x}, '')",
+}
+_STEP: dict[str, Any] = {"enum": list(CLEANING)}
+CLEAN: dict[str, Any] = {"anyOf": [_STEP, {"type": "array", "items": _STEP, "minItems": 1}]}
+JSON: dict[str, Any] = {"anyOf": [TEXT, {"type": "object"}, {"type": "array"}]}
+MAP_OR_FILE: dict[str, Any] = {"anyOf": [TEXT, {"type": "object"}, {"type": "null"}]}
 ANY: dict[str, Any] = {}
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S"), WithJsonSchema(TEXT)]

@@ -6,17 +6,19 @@ from pathlib import Path
 
 from rowcall.errors import Faults
 from rowcall.mapping.load import peek, read_text
+from rowcall.mapping.map_files import inlined
 from rowcall.mapping.model import VARIABLES, Endpoint
 from rowcall.mapping.tree import as_text, json_text, parse
 
 
 def without_endpoints(path: Path) -> str:
-    """The file as YAML on one line that reads the same, with the same fingerprint. Where the servers are is left to the
-    environment of whoever reads it; only the names of their schemas stay."""
+    """The file as YAML on one line that reads the same, with the same fingerprint; the entries of its map files stand in it. Where
+    the servers are is left to the environment of whoever reads it; only the names of their schemas stay."""
     faults, endpoints = Faults(str(path)), peek(path)
     value = parse(read_text(path, faults), faults).value
     assert isinstance(value, dict)  # else peek had raised
     schemas = {"source": endpoints.source.schema, "target": endpoints.target.schema}
+    value = inlined(value, path.parent)
     return _flow(value | {side: {"env": VARIABLES[side], "schema": schemas[side]} for side in schemas})
 
 

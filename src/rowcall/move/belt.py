@@ -29,6 +29,7 @@ T = TypeVar("T")
 # A sum, for equal rows would cancel each other out of an XOR.
 _CONTENT = "select count(*) || ':' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) as digest from (select * from {}) t"
 COUNTED = " (its number of rows)"  # instead of a table's content
+LOOKED_IN = " (looked into)"  # a table of which any column may count
 LOOKED_UP = 250_000  # rows of the largest table with which a batch is joined without a hash table of its own
 PATIENCE = 0.2  # seconds between looks at a Ctrl-C
 
@@ -172,15 +173,18 @@ class Tables:
         counted = any(s.prejudged for s in self.plan.steps if judge in s.judges)
         types = (self.plan.mapping.content_types.table,) if typed else ()
         own = (judge.entity.source,) if judge.entity.query is not None else ()
-        return judge.hop_tables + types + own + ((judge.entity.base + COUNTED,) if counted else ())
+        looked = tuple(dict.fromkeys(t + LOOKED_IN for rule in judge.entity.columns for t in rule.looks_in))
+        return judge.hop_tables + types + own + looked + ((judge.entity.base + COUNTED,) if counted else ())
 
     def digest(self, table: str) -> str:
         """Loads a hop table where that was not done yet; the digest of its content."""
         if table.endswith(COUNTED) and table not in self.digests:
             counted = self.worker.reader.table(f"select count(*) as n from {qualified(table.removesuffix(COUNTED))}")
             self.digests[table] = str(counted["n"][0])
-        if table.startswith(QUERY) and table not in self.digests:
-            relation = self.plan.mapping.entity(table.removeprefix(QUERY)).relation()
+        if (table.startswith(QUERY) or table.endswith(LOOKED_IN)) and table not in self.digests:
+            relation = qualified(table.removesuffix(LOOKED_IN))
+            if table.startswith(QUERY):
+                relation = self.plan.mapping.entity(table.removeprefix(QUERY)).relation()
             self.digests[table] = str(self.worker.reader.table(_CONTENT.format(relation))["digest"][0])
         if table not in self.digests:
             hop = self.plan.hop_tables.get(table)

@@ -44,7 +44,8 @@ class Plan:
         """Every source table that the run reads."""
         content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
         own = {t for e in self.mapping.entities for t in (e.base, *(e.query.tables if e.query else ()))}
-        return tuple(sorted(own | set(self.hop_tables) | content))
+        looked = {t for e in self.mapping.entities for rule in e.columns for t in rule.looks_in}
+        return tuple(sorted(own | set(self.hop_tables) | content | looked))
 
     @property
     def locked_tables(self) -> tuple[str, ...]:
