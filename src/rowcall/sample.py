@@ -145,7 +145,9 @@ def _fillers(entity: Entity) -> dict[str, str]:
     """Target column -> what fills it, in the mapping's words."""
     told = {entity.id_column: f"uuid{entity.ids.version}"}
     for rule in entity.columns:
-        told[rule.column] = rule.source or rule.sql or rule.content_type or "a constant"
+        told[rule.column] = (
+            (rule.python and rule.python.name) or rule.source or rule.sql or rule.content_type or "a constant"
+        )
     for reference in entity.references:
         told[reference.column] = " or ".join(dict.fromkeys(route.to for route in reference.routes))
     return told

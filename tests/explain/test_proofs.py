@@ -68,6 +68,13 @@ def test_a_source_that_changed_is_told(project: Project) -> None:
     assert victims is not None
     assert (victims.held, victims.missing, victims.surplus) == (False, 1, 0)
     assert any("transactions ran at the source since the run" in note for note in project.notes)
+    assert project.run().exit_code == 3  # which takes up what changed
+    project.prove()
+
+
+def test_a_proof_that_is_known_not_to_hold_ends_a_run_with_5(project: Project) -> None:
+    project.prove()
+    project.target.execute("update rowcall.proof set held = false, missing = 1 where code = 'dangling_reference'")
     assert project.run().exit_code == 5
     project.source.execute("delete from visit where id = 1000; update visit set person_id = 4 where id = 4")
     project.prove()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from rowcall.mapping.desk import Desk, Frame, no_column
 from rowcall.mapping.document import FillerShape
 from rowcall.mapping.fits import bare, conversion_for, fits, is_oid_like, takes
-from rowcall.mapping.model import ColumnRule, Loc, ValueMap
+from rowcall.mapping.functions import find_function
+from rowcall.mapping.model import PLACEHOLDER, ColumnRule, Loc, PythonCall, ValueMap
 from rowcall.mapping.recipes import is_recipe, made
 from rowcall.mapping.scalars import not_a_label
 from rowcall.mapping.tree import as_text
@@ -21,9 +23,13 @@ def column_rule(desk: Desk, frame: Frame, name: str, filler: FillerShape | None)
     if filler is None:
         return None
     recipe = made(desk, frame, filler, loc) if frame.source is not None and is_recipe(filler) else None
+    call: PythonCall | None = None
     if frame.source is not None and is_recipe(filler):
         if recipe is not None:
             desk.ask(frame.source, recipe.sql, loc, lambda kind: _misfit(kind, column, filler) if column else None)
+    elif frame.source is not None and filler.python is not None:
+        call = _function(desk, frame.source, filler, loc)
+        desk.ask(frame.source, PLACEHOLDER, loc, lambda kind: _misfit(kind, column, filler) if column else None)
     elif frame.source is not None:
         _input(desk, frame.source, column, filler, loc)
     if column is not None:
@@ -31,14 +37,27 @@ def column_rule(desk: Desk, frame: Frame, name: str, filler: FillerShape | None)
     return ColumnRule(
         name,
         source=None if recipe else filler.from_,
-        sql=recipe.sql if recipe else filler.sql,
+        sql=recipe.sql if recipe else PLACEHOLDER if call else filler.sql,
         content_type=filler.content_type,
         constant=as_text(filler.value),
         has_constant="value" in filler.model_fields_set,
         convert=filler.convert,
         values=_values(filler),
         looks_in=recipe.tables if recipe else (),
+        python=call,
     )
+
+
+def _function(desk: Desk, source: Table, filler: FillerShape, loc: Loc) -> PythonCall | None:
+    """The function that fills a column; None where there is none."""
+    for place, name in enumerate(filler.of or ()):
+        desk.column(source, name, (*loc, "of", place))
+    try:
+        call, digest = find_function(Path(desk.draft.file).resolve().parent, filler.python or "")
+    except ValueError as error:
+        desk.draft.say((*loc, "python"), f"{error}")
+        return None
+    return PythonCall(filler.python or "", tuple(filler.of or ()), digest, call)
 
 
 def _values(filler: FillerShape) -> ValueMap | None:

@@ -109,7 +109,7 @@ class FillerShape(Shape):
 
     kind = 'a source column, or a mapping such as `{sql: "..."}` or `{value: ...}`'
     short = ("string",)
-    ways: ClassVar[tuple[str, ...]] = ("from_", "sql", "value", "content_type", "json_")
+    ways: ClassVar[tuple[str, ...]] = ("from_", "sql", "value", "content_type", "json_", "python")
     from_: Text | None = Field(default=None, alias="from", description="a source column")
     sql: Text | None = Field(default=None, description="an SQL expression over the source row")
     value: Any = Field(default=None, description="a constant; a list or mapping is JSON")
@@ -119,6 +119,10 @@ class FillerShape(Shape):
         alias="json",
         description="JSON of source columns: a mapping or list of columns, {sql: ...}, {value: ...}",
     )
+    python: Text | None = Field(
+        default=None, description="a function of a Python file in the project's folder, such as functions.full_name"
+    )
+    of: Texts | None = Field(default=None, description="the source columns that the function takes, as Arrow arrays")
     clean: Annotated[list[str], BeforeValidator(read_clean), WithJsonSchema(CLEAN)] = Field(
         default=[], description=f"steps that clean a text, in this order: {', '.join(CLEANING)}"
     )
@@ -160,7 +164,7 @@ class FillerShape(Shape):
         given = set(self.ways) & self.model_fields_set
         if len(given) != 1:
             raise ValueError(f"{'nothing' if not given else 'more than one thing'} fills this column: "
-                             "write exactly one of from, sql, value, content_type, json")  # fmt: skip
+                             f"write exactly one of {', '.join(way.rstrip('_') for way in self.ways)}")  # fmt: skip
         self._together(given)
         if "else_" in self.model_fields_set and self.map is None:
             raise ValueError("`else` belongs to a value map: write `map:` too, or leave `else` out")
@@ -171,7 +175,9 @@ class FillerShape(Shape):
     def _together(self, given: set[str]) -> None:
         """What goes with what."""
         steps = {"clean", "lookup", "take", "format", "zone", "default"} & self.model_fields_set
-        if steps and given & {"value", "content_type"}:
+        if ("python" in given) != (self.of is not None):
+            raise ValueError("`python` names a function, and `of` the source columns that it takes: write both")
+        if steps and given & {"value", "content_type", "python"}:
             raise ValueError(f"`{min(steps)}` needs a value of the row: write it beside `from` or `sql`")
         if steps - {"default"} and "json_" in given:
             raise ValueError(f"`{min(steps - {'default'})}` is for one value: write it beside `from` or `sql`")

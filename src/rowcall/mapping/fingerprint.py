@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from uuid import UUID
 
-from rowcall.mapping.model import ContentTypes, Entity
+from rowcall.mapping.model import ColumnRule, ContentTypes, Entity
 
 
 def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: ContentTypes) -> str:
@@ -22,11 +22,19 @@ def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: Co
     return sha256(text.encode()).hexdigest()
 
 
+def _rule(rule: ColumnRule) -> dict[str, object]:
+    """Keys that say nothing are left out, so that a mapping without them has the fingerprint that it had before there were any."""
+    told = asdict(replace(rule, python=None))
+    told |= {"python": (rule.python.name, rule.python.columns, rule.python.digest)} if rule.python else {}
+    return {name: value for name, value in told.items() if value or name not in ("python", "looks_in")}
+
+
 _BESIDE = {"impact", "budget", "load", "deleted"}
 
 
 def _deciding(entity: Entity) -> dict[str, object]:
     told = {name: value for name, value in asdict(entity).items() if name not in _BESIDE}
+    told["columns"] = [_rule(rule) for rule in entity.columns]
     if (query := entity.query) is not None:  # what the server says of it may differ from time to time
         told["query"] = {"sql": query.sql, "base": query.base, "key": query.key, "further": query.further}
     return told

@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from rowcall.errors import UsageError
 from rowcall.mapping.model import Loc
 
 HEADER = ["source", "target"]
@@ -26,7 +27,7 @@ def with_map_files(filler: object, folder: Path, loc: Loc, say: Callable[[Loc, s
 
 
 def inlined(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same for a whole project file, of which nothing is wrong."""
+    """The same for a whole project file, of which nothing is wrong. Raises UsageError where it needs more than that file."""
     entities = document.get("entities")
     if not isinstance(entities, dict):
         return document
@@ -36,6 +37,11 @@ def inlined(document: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _entity(entity: object, folder: Path) -> object:
     if not isinstance(entity, dict) or not isinstance(entity.get("columns"), dict):
         return entity
+    if any(isinstance(filler, dict) and "python" in filler for filler in entity["columns"].values()):
+        raise UsageError(
+            "the mapping has Python functions, which the machines of a cluster do not have",
+            hint="run without `--executor dask`, or write the columns in SQL",
+        )
     columns = {name: with_map_files(filler, folder, (), _unheard) for name, filler in entity["columns"].items()}
     return entity | {"columns": columns}
 

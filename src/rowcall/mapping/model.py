@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from rowcall.rows import Reason
@@ -68,6 +70,20 @@ class ValueMap:
     default: str | None = None
 
 
+PLACEHOLDER = "null::text"  # SQL that is read where a function makes the value
+
+
+@dataclass(frozen=True)
+class PythonCall:
+    """A function of the project's folder ("module.function") over source columns. `digest` is that of its file; `call` takes an
+    Arrow array for each column, and yields one."""
+
+    name: str
+    columns: tuple[str, ...]
+    digest: str
+    call: Callable[..., Any] = field(repr=False, compare=False)
+
+
 @dataclass(frozen=True)
 class ColumnRule:
     """How one target column is filled: exactly one of `source` (a column), `sql` (an expression in the source's
@@ -82,6 +98,7 @@ class ColumnRule:
     has_constant: bool = False
     convert: str | None = None  # a key of mapping.conversions.CONVERSIONS
     looks_in: tuple[str, ...] = ()  # source tables ("schema.table") that the expression reads, besides the row's own
+    python: PythonCall | None = None  # makes the value, of what stands in the place of `sql`
     values: ValueMap | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rowcall.move.functions import computed
 from rowcall.plan.judge import Judge
 from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.sql import ident, literal
@@ -26,8 +27,11 @@ def _read(reader: Reader, judge: Judge, condition: str, failed: frozenset[str] =
     told = judge.told(failed)
     for batch in reader.batches(judge.source_sql(condition, failed)):
         rows = batch.num_rows
-        labels = pa.nulls(rows, pa.string()) if told is None else pa.array([told] * rows, pa.string())
-        yield batch.append_column("failed", labels)
+        if judge.functions:
+            yield computed(judge, batch, told)
+        else:
+            labels = pa.nulls(rows, pa.string()) if told is None else pa.array([told] * rows, pa.string())
+            yield batch.append_column("failed", labels)
         del batch
 
 

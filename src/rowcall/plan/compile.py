@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from rowcall.mapping.model import ColumnRule, Entity, Mapping, Reference, Route
+from rowcall.mapping.model import ColumnRule, Entity, Mapping, PythonCall, Reference, Route
 from rowcall.plan.evidence import Evidence
 from rowcall.plan.given import PLAIN, given_parent, given_value
 from rowcall.plan.ids import digest_sql, made_of
-from rowcall.plan.judge import GroupReference, Judge, Read, asked_name, duplicates_table, out_name
-from rowcall.plan.keys import entity_key, kind, need_column, read_as
+from rowcall.plan.judge import Function, GroupReference, Judge, Read, asked_name, duplicates_table, out_name
+from rowcall.plan.keys import bare, entity_key, kind, need_column, read_as
 from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
+from rowcall.plan.polymorphic import by_type
 from rowcall.plan.uniques import judged_uniques
 from rowcall.plan.values import Ask, Filled, Finding, Output, fill, of_one_width
 from rowcall.rows import Reason
@@ -38,6 +39,9 @@ def compile_entity(
     return compiler.compile(), compiler.hops
 
 
+AS_ARROW = {"bool", "int2", "int4", "int8", "float4", "float8", "bytea"}  # what functions get as such, all else as text
+
+
 class _Compiler:
     def __init__(
         self, entity: Entity, mapping: Mapping, know: Knowledge, group: frozenset[str], given: frozenset[str]
@@ -54,6 +58,7 @@ class _Compiler:
         self.findings: list[Finding] = []
         self.outputs: list[Output] = []
         self.asks: list[Ask] = []
+        self.functions: list[Function] = []
         self.prepare: list[str] = []
         self.conceded: list[str] = []
         self.group_references: list[GroupReference] = []
@@ -88,6 +93,7 @@ class _Compiler:
             self._quick_sql(),
             self._passing(),
             self.given,
+            tuple(self.functions),
         )
 
     def _id(self) -> None:
@@ -109,7 +115,8 @@ class _Compiler:
         routes = [self._route(number, place, reference, route) for place, route in enumerate(reference.routes)]
         name = f"r{number}"
         if reference.type_column is not None:
-            fields = self._polymorphic(reference, routes)
+            type_ = self._start(reference.type_column).sql
+            fields = by_type(reference, routes, type_, self.know.content_types)
         elif len(routes) == 1:
             fields = routes[0]
         else:
@@ -143,36 +150,6 @@ class _Compiler:
         alias = label(f"p {column}")
         self.reads[alias] = Read(alias, read_as(found))
         return Start(f"n.{ident(alias)}", kind(found))
-
-    def _polymorphic(self, reference: Reference, routes: list[dict[str, str]]) -> dict[str, str]:
-        """The row's content type picks the route."""
-        type_ = self._start(reference.type_column or "").sql
-        ids: dict[str, list[int]] = {}
-        for number, type_name in self.know.content_types.items():
-            ids.setdefault(type_name, []).append(number)
-        branches = []
-        for route, fields in zip(reference.routes, routes, strict=True):
-            numbers = ", ".join(map(str, ids.get(route.content_type or "", []))) or "null"
-            branches.append((f"{type_}::varchar in ({_quoted(numbers)})", fields))
-        unknown = {
-            "code": f"case when {type_} is null then 'null_reference' else 'unknown_type' end",
-            "hop": "1",
-            "seen": f"{type_}::varchar",
-            "note": self._unmapped(type_),
-            PLAIN: f"{type_} is null",
-        }
-        return {
-            field: f"case {' '.join(f'when {when} then {fields[field]}' for when, fields in branches)} "
-            f"else {unknown.get(field, 'null')} end"
-            for field in (*FIELDS, PLAIN)
-        }
-
-    def _unmapped(self, type_: str) -> str:
-        known = " ".join(
-            f"when {literal(str(n))} then {literal('not_mapped ' + name)}"
-            for n, name in self.know.content_types.items()
-        )
-        return f"case when {type_} is null then null else case {type_}::varchar {known} else 'no_such_type' end end"
 
     def _reference_finding(self, name: str, reference: Reference) -> None:
         """The rejection of a reference that leads nowhere, unless the mapping lets it be NULL."""
@@ -225,6 +202,17 @@ class _Compiler:
             source = self.know.types[(self.table.qualified, rule.sql)]
         filled = fill(number, rule, target, source, self.know.content_types, self.know.literals)
         self._add(number, filled, f"columns.{rule.column}")
+        if rule.python and filled.read:
+            self._function(number, rule.python, filled.read[0], filled.read_type, f"columns.{rule.column}")
+
+    def _function(self, number: int, python: PythonCall, alias: str, kind: str, label: str) -> None:
+        """What a function makes comes in the place of what was read, once that is there."""
+        inputs = [f"i{number}_{place}" for place, _ in enumerate(python.columns)]
+        for given, name in zip(inputs, python.columns, strict=True):
+            column = need_column(self.table, name)
+            plain = bare(column.type).name in AS_ARROW
+            self.reads[given] = Read(given, ident(name) + ("" if plain else "::text"))
+        self.functions.append(Function(alias, tuple(inputs), python.call, label, kind == "bytea"))
 
     def _add(self, number: int, filled: Filled, label: str) -> None:
         if filled.output.column in self.given:
@@ -389,7 +377,3 @@ from judged j
             return "null"
         listed = f"list_filter([{', '.join(self.conceded)}], lambda c: c is not null)"
         return f"case when len({listed}) > 0 then {listed} end"
-
-
-def _quoted(numbers: str) -> str:
-    return ", ".join("null" if n == "null" else literal(n) for n in numbers.split(", "))

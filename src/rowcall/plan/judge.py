@@ -7,8 +7,10 @@ excludes it, and all its findings in the contract's order. A sound row has neith
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from rowcall.mapping.model import Entity
 from rowcall.plan.keys import Key
@@ -27,6 +29,18 @@ class Read:
     fallible: bool = False
     label: str = ""
     type: str = "bool"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the project over columns of a batch: `alias` is the column that it makes, of `inputs`, which are read for it;
+    `raw`: as bytes. `label` is where the mapping has it."""
+
+    alias: str
+    inputs: tuple[str, ...]
+    call: Callable[..., Any] = field(repr=False, compare=False)
+    label: str
+    raw: bool
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,7 @@ class Judge:
     quick_sql: str
     passing: MappingOf[str, str]  # column of the answer -> column of the batch that it is, unchanged
     given: frozenset[str] = frozenset()  # target columns for which repairs have something (see given_table)
+    functions: tuple[Function, ...] = ()
 
     def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
         """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead."""

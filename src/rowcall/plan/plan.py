@@ -61,6 +61,7 @@ class Plan:
         """Source columns that the mapping names nowhere (columns inside SQL expressions count as named where they occur)."""
         named = " ".join(
             [r.source or r.sql or r.content_type or "" for r in entity.columns]
+            + [name for r in entity.columns if r.python for name in r.python.columns]
             + [h.column + " " + h.to_column for r in entity.references for t in r.routes for h in t.path]
             + [r.type_column or "" for r in entity.references]
             + [r.condition for r in entity.where + entity.rules]

@@ -78,7 +78,7 @@ class Uniqueness:
     def _rule(self, column: str) -> ColumnRule | None:
         """The rule of a column that is read from the source and not mapped by a list."""
         rule = next((r for r in self.entity.columns if r.column == column), None)
-        return None if rule is None or rule.values or rule.content_type or rule.has_constant else rule
+        return None if rule is None or rule.values or rule.content_type or rule.has_constant or rule.python else rule
 
 
 def _text(rule: ColumnRule) -> str:

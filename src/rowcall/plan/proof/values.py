@@ -28,6 +28,8 @@ def value_defect(number: int, rule: ColumnRule, target: Column, rows: Rows, know
     if not branches:
         return None
     codes = frozenset(code for branch in branches for code in branch.codes)
+    if rule.python:
+        return Defect(codes, None, target.name, why="a function of the project makes the value")
     if untold := next((branch.why for branch in branches if branch.why), ""):
         return Defect(codes, None, target.name, why=untold)
     return Defect(codes, f"case {' '.join(branch.sql for branch in branches)} end", target.name, value.inner())

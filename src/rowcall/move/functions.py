@@ -1,0 +1,58 @@
+"""The project's own functions over a batch, before it is judged: whole columns at a time, and row by row only where one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rowcall.plan.judge import Function, Judge
+
+
+def computed(judge: Judge, batch: Any, told: str | None) -> Any:
+    """The batch with what functions make of it, without what is read for them alone, and with a column `failed`: what the judge is
+    to know of expressions that failed on a row. `told` are those that failed before, on all of its rows."""
+    labels = np.full(batch.num_rows, told, dtype=object)
+    for function in judge.functions:
+        values, failed = _over(function, [batch[alias] for alias in function.inputs])
+        for place in failed:
+            labels[place] = ", ".join(filter(None, (labels[place], function.label)))
+        kind = pa.binary() if function.raw else pa.string()
+        batch = batch.set_column(batch.schema.get_field_index(function.alias), function.alias, values.cast(kind))
+    gone = {alias for function in judge.functions for alias in function.inputs}
+    kept = [name for name in batch.schema.names if name not in gone]
+    return (batch.select(kept) if gone else batch).append_column("failed", pa.array(labels, pa.string()))
+
+
+def _over(function: Function, inputs: Sequence[Any]) -> tuple[Any, list[int]]:
+    """Its values as texts, NULL where it fails, and the places of these rows."""
+    failed: list[int] = []
+    parts = list(_parts(function, inputs, 0, failed))
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.string()), failed
+
+
+def _parts(function: Function, inputs: Sequence[Any], at: int, failed: list[int]) -> Iterator[Any]:
+    rows = len(inputs[0])
+    if not rows:
+        return
+    try:
+        yield _called(function, inputs, rows)
+    except Exception:  # the user's own code: whatever it raises. Its text may quote a row
+        if rows == 1:
+            failed.append(at)
+            yield pa.nulls(1, pa.string())
+            return
+        middle = rows // 2
+        yield from _parts(function, [array.slice(0, middle) for array in inputs], at, failed)
+        yield from _parts(function, [array.slice(middle) for array in inputs], at + middle, failed)
+
+
+def _called(function: Function, inputs: Sequence[Any], rows: int) -> Any:
+    made = function.call(*inputs)
+    if isinstance(made, pa.ChunkedArray):
+        made = made.combine_chunks()
+    if not isinstance(made, pa.Array) or len(made) != rows:
+        raise TypeError("a function returns one Arrow array, with a value for each row")
+    return made.cast(pa.string())
