@@ -105,6 +105,8 @@ class Table:
     row_security: bool = False
     estimated_rows: int = 0
     base: str = ""  # qualified
+    sql: str = ""  # of a view of the mapping: its SELECT
+    reads: tuple[str, ...] = ()  # of such a view: the tables ("schema.table") that it reads
 
     @property
     def qualified(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from rowcall.errors import UsageError
 from rowcall.ledger import KeyBook, Ledger
 from rowcall.mapping import read_mapping
-from rowcall.mapping.model import Entity, Mapping
+from rowcall.mapping.model import VIEW, Entity, Mapping
 from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.plan import Plan
 from rowcall.plan.workers import Machine, Room, cpus
@@ -50,7 +50,12 @@ def _sequences(source: Session, mapping: Mapping) -> dict[tuple[str, str], int]:
     """The last value that was given out for each column that paths look up, where a sequence of its own gives them out and may
     be read."""
     hops = {
-        (hop.table, hop.to_column) for e in mapping.entities for r in e.references for t in r.routes for hop in t.path
+        (hop.table, hop.to_column)
+        for e in mapping.entities
+        for r in e.references
+        for t in r.routes
+        for hop in t.path
+        if not hop.table.startswith(VIEW)
     }
     if not hops:
         return {}

@@ -23,6 +23,7 @@ from rowcall.mapping.model import (
     Rule,
 )
 from rowcall.mapping.references import reference
+from rowcall.mapping.views import read_views
 from rowcall.mapping.words import instead, too_long
 from rowcall.rows import Reason
 from rowcall.schema import Column, Schema
@@ -32,6 +33,7 @@ def read_mapping(path: Path, source: Schema, target: Schema, probe: Probe) -> Ma
     """The project file, checked against both catalogs. Raises UsageError (no file) or MappingError with every fault."""
     draft = load(path)
     desk = Desk(draft, source, target)
+    read_views(desk, probe)
     desk.frames = {name: frame(desk, entity, probe) for name, entity in draft.entities.items()}
     _causes(desk)
     entities = [entity for one in desk.frames.values() if (entity := entity_of(desk, one))]
@@ -60,8 +62,11 @@ def _mapping(desk: Desk, entities: tuple[Entity, ...], content_types: ContentTyp
         workers=document.workers,
         remedies={c: {r: s or {} for r, s in given.items()} for c, given in (document.remedies or {}).items()},
         repairs=tuple(PlannedRepair(r.cause or "", r.remedy or "", r.set_, r.reason, r.follow) for r in draft.repairs),
-        fingerprint=fingerprint(document.namespace, entities, content_types),
-        queries=tuple(one.source for one in desk.frames.values() if one.query is not None and one.source is not None),
+        fingerprint=fingerprint(document.namespace, entities, content_types, document.views or {}),
+        queries=(
+            *(one.source for one in desk.frames.values() if one.query is not None and one.source is not None),
+            *desk.views.values(),
+        ),
         positions=dict(draft.tree.keys),
     )
 

@@ -81,9 +81,12 @@ class Desk:
     questions: dict[str, list[Question]] = field(default_factory=dict)
     literals: list[tuple[str, Type, Loc]] = field(default_factory=list)
     relations: dict[str, str] = field(default_factory=dict)  # of the tables that are queries: SQL for FROM
+    views: dict[str, Table] = field(default_factory=dict)  # that the mapping makes of the source's tables
 
     def table(self, side: str, name: str, loc: Loc, offset: int | None = None) -> Table | None:
-        """A table by "name" or "schema.name"; a fault where there is none."""
+        """A table by "name" or "schema.name", or a view of the mapping; a fault where there is none."""
+        if side == "source" and name in self.views:
+            return self.views[name]
         schema = self.source if side == "source" else self.target
         endpoint = self.draft.source if side == "source" else self.draft.target
         default = endpoint.schema if endpoint else schema.default

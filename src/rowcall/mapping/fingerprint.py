@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
 from uuid import UUID
@@ -10,14 +11,17 @@ from uuid import UUID
 from rowcall.mapping.model import ColumnRule, ContentTypes, Entity
 
 
-def fingerprint(namespace: UUID, entities: tuple[Entity, ...], content_types: ContentTypes) -> str:
-    """SHA-256 in hex over entities (in any order), namespace and content types; not over budgets, impacts, workers, `load`
+def fingerprint(
+    namespace: UUID, entities: tuple[Entity, ...], content_types: ContentTypes, views: Mapping[str, str]
+) -> str:
+    """SHA-256 in hex over entities (in any order), views, namespace and content types; not over budgets, impacts, workers, `load`
     and `deleted`."""
     said = {
         "namespace": str(namespace),
         "content_types": asdict(content_types),
         "entities": [_deciding(entity) for entity in sorted(entities, key=lambda entity: entity.name)],
     }
+    said |= {"views": dict(views)} if views else {}
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=sorted)
     return sha256(text.encode()).hexdigest()
 

@@ -30,10 +30,13 @@ class Hop:
     to_column: str
     climb: bool = False
     until: str | None = None
+    pick: str = ""  # which of several rows is meant, as written: "latest created_at"
+    of: str = ""  # with a pick: the table as written, of which `table` holds the rows that are picked
 
     def __str__(self) -> str:
         star, until = ("*", f" until {self.until}" if self.until else "") if self.climb else ("", "")
-        return f"{self.column}{star} -> {self.table.split('.', 1)[-1]}.{self.to_column}{until}"
+        pick = f" {self.pick}" if self.pick else ""
+        return f"{self.column}{star} -> {self.of or self.table.split('.', 1)[-1]}.{self.to_column}{pick}{until}"
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Budget:
     share: float | None = None
 
 
+VIEW = "(view)"  # the schema of tables that the mapping makes of others; no schema has such a name
 QUERY = "(query)."  # before an entity's name: what a query looks like, in the Schema; no table has such a name
 RETURNED = "rowcall_returned"  # whether a query returns a row for this row of its base table
 KEY = "rowcall_key"  # the key of a query that returns several rows for one of the base table: a JSON array, as text

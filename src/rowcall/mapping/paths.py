@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _HOP = re.compile(
-    rf"(?P<column>{_NAME})\s*(?P<star>\*?)\s*(?:->\s*(?P<landing>{_NAME}(?:\s*\.\s*{_NAME})*)\s*(?P<until>\buntil\b.*)?)?",
+    rf"(?P<column>{_NAME})\s*(?P<star>\*?)\s*(?:->\s*(?P<landing>{_NAME}(?:\s*\.\s*{_NAME})*)\s*"
+    rf"(?:(?P<pick>\b(?:first|latest|majority)\b)\s*(?P<by>(?!until\b){_NAME})?)?\s*(?P<until>\buntil\b.*)?)?",
     re.DOTALL | re.IGNORECASE,
 )
 _CLOSES = {"(": ")", "[": "]"}
@@ -31,6 +32,8 @@ class HopText:
     offset: int
     landing: int
     condition: int = 0
+    pick: str = ""
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,13 @@ def hop(offset: int, piece: str) -> HopText | Slip:
     if found["until"] is not None and not (climb and until):
         wrong = "`until` belongs to a climbing hop" if until else "`until` has no condition"
         return Slip(offset + found.start("until"), f"{wrong}: write `{found['column']}* -> {landing} until CONDITION`")
+    if found["pick"] and climb:
+        return Slip(offset + found.start("pick"), "a climb goes from one row to one: leave it out here")
     condition = offset + found.end("until") - len(until) if until else 0
-    return HopText(name(found["column"]), ".".join(parts[:-1]), parts[-1], climb, until or None, offset, at, condition)
+    pick, by = (found["pick"] or "").lower(), name(found["by"]) if found["by"] else None
+    return HopText(
+        name(found["column"]), ".".join(parts[:-1]), parts[-1], climb, until or None, offset, at, condition, pick, by
+    )
 
 
 def name(text: str) -> str:

@@ -78,11 +78,12 @@ def _looked_up(desk: Desk, filler: FillerShape, sql: str, loc: Loc) -> tuple[str
         return sql, ()
     found = desk.column(table, column, at)
     taken = desk.column(table, filler.take, (*loc, "take"))
-    if found is not None and taken is not None and not table.is_unique((column,)):
+    if found is not None and taken is not None and not table.sql and not table.is_unique((column,)):
         what = f"{table.name}.{column} is not unique, so that several rows could be found"
         desk.draft.say(at, f"{what}: look in a unique column, or write `sql` that picks one")
-    there = f"{qualified(table.qualified)} l on l.{ident(column)} = o.k"
-    return f"(select l.{ident(filler.take)} from (select {sql} as k) o join {there})", (table.qualified,)
+    rows = f"(\n{table.sql}\n)" if table.sql else qualified(table.qualified)
+    there = f"{rows} l on l.{ident(column)} = o.k"
+    return f"(select l.{ident(filler.take)} from (select {sql} as k) o join {there})", table.reads or (table.qualified,)
 
 
 # -- times --------------------------------------------------------------------------------------------------------------

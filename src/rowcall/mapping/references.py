@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rowcall.mapping.desk import Desk, Frame
 from rowcall.mapping.document import ReferenceShape
 from rowcall.mapping.fits import bare, comparable
 from rowcall.mapping.model import Hop, Loc, Reference, Route
 from rowcall.mapping.paths import HopText, Slip, parse
+from rowcall.mapping.views import picked
 from rowcall.mapping.words import instead
 from rowcall.schema import Column, Table
 
@@ -92,20 +93,22 @@ def walk(desk: Desk, start: Table, way: Way, parent: Frame | None) -> tuple[Hop,
         return None
     hops: list[Hop] = []
     table: Table | None = start
-    for loc, text in written:
+    for number, (loc, text) in enumerate(written, 1):
         if table is None:
             return None
         assert isinstance(text, HopText)
-        hop, table = _hop(desk, table, loc, text, parent, alone=len(written) == 1)
+        after = written[number][1] if number < len(written) else None
+        onward = after.column if isinstance(after, HopText) and not after.climb else None
+        hop, table = _hop(desk, table, loc, text, parent, onward, alone=len(written) == 1)
         hops += [hop] if hop else []
     _arrived(desk, table, written[-1], parent)
     return tuple(hops) if len(hops) == len(written) else None
 
 
 def _hop(
-    desk: Desk, table: Table, loc: Loc, text: HopText, parent: Frame | None, *, alone: bool
+    desk: Desk, table: Table, loc: Loc, text: HopText, parent: Frame | None, onward: str | None, *, alone: bool
 ) -> tuple[Hop | None, Table | None]:
-    """A hop from `table`, or None, and the table that it reaches, if that is known."""
+    """A hop from `table`, or None, and the table that it reaches, if that is known. `onward` is where the next hop begins."""
     column = desk.column(table, text.column, loc, text.offset)
     if text.table is None or text.to_column is None:
         return _short(desk, loc, text, column, parent, alone=alone)
@@ -116,6 +119,13 @@ def _hop(
     if not comparable(column.type, landing.type):
         desk.draft.say(loc, _apart(column, reached, landing), text.offset)
     hop = Hop(text.column, reached.qualified, text.to_column, text.climb, text.until)
+    if text.pick:
+        rows = picked(desk, reached, text.to_column, text.pick, text.by, onward)
+        if isinstance(rows, str):
+            desk.draft.say(loc, rows, text.landing)
+            return None, reached
+        pick = " ".join(filter(None, (text.pick, text.by)))
+        return replace(hop, table=rows.qualified, pick=pick, of=text.table), rows
     if text.climb:
         _climb(desk, table, reached, loc, text)
     return hop, reached
@@ -177,7 +187,7 @@ def _arrived(desk: Desk, end: Table | None, last: tuple[Loc, HopText | Slip], pa
         what = f"{parent.name} has several rows for one of {parent.query.base}, so that no path can tell which is meant"
         desk.draft.say(loc, f"{what}: write an entity whose key is that of the table")
         return
-    if parent is None or home is None or end is None or end.qualified == home.qualified:
+    if parent is None or home is None or end is None or (end.base or end.qualified) == home.qualified:
         return
     assert isinstance(text, HopText)
     hop = f"... -> {home.name}.{parent.key[0] if parent.key else '<column>'}"

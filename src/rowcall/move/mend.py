@@ -94,7 +94,7 @@ class Mender:
         judge, hops = compile_entity(derived, self.plan.mapping, know, frozenset(), given)
         for name, hop in hops.items():
             known = self.plan.hop_tables.get(name)
-            both = HopTable(name, (known.reads if known else {}) | hop.reads)
+            both = HopTable(name, hop.relation, (known.reads if known else {}) | hop.reads)
             self.tables.digests[name] = load_hops(self.duck, both, self.worker.reader)
         self._ready = None
         self.load_fates({*judge.parents, *(a.parent_entity for a in amendments if a.parent_entity)})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rowcall.mapping.model import Entity
 from rowcall.schema import Column, Schema, Table, Type
-from rowcall.sql import ident, literal
+from rowcall.sql import ident, literal, qualified
 
 BIGINT, VARCHAR = "BIGINT", "VARCHAR"
 
@@ -95,6 +95,11 @@ class Key:
 def entity_key(entity: Entity, schema: Schema) -> Key:
     table = schema.tables[entity.source]
     return Key(tuple(need_column(table, name) for name in entity.key))
+
+
+def relation(table: Table) -> str:
+    """Postgres SQL for FROM: a table, or a view of the mapping."""
+    return f"(\n{table.sql}\n) v" if table.sql else qualified(table.qualified)
 
 
 def need_column(table: Table, name: str) -> Column:

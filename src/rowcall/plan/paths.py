@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from rowcall.mapping.model import Hop, Mapping, Reference, Route
 from rowcall.plan.evidence import place_of
-from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as, same
+from rowcall.plan.keys import Key, entity_key, kind, need_column, read_as, relation, same
 from rowcall.rows import Reason
 from rowcall.schema import Schema, Table
-from rowcall.sql import ident, label, literal, qualified
+from rowcall.sql import ident, label, literal
 
 FIELDS = ("parent_entity", "parent", "uid", "code", "hop", "seen", "candidate", "root_entity", "root_key", "note")
 STUCK, LONGEST = 10_000, 20  # rows whose cycle is told, and its stations
@@ -47,12 +47,13 @@ class HopTable:
     """What the paths need of one source table: alias in DuckDB -> Postgres SQL."""
 
     table: str
+    relation: str  # Postgres SQL for FROM
     reads: dict[str, str] = field(default_factory=dict)
 
     @property
     def source_sql(self) -> str:
         reads = ", ".join(f"{sql} as {ident(alias)}" for alias, sql in self.reads.items())
-        return f"select {reads} from {qualified(self.table)}"
+        return f"select {reads} from {self.relation}"
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ from {source} t left join reached r on r.v = t.{own} left join members m on m.v 
 
     def _add(self, table: Table, name: str, sql: str) -> str:
         alias = label(name)
-        self.hop_tables.setdefault(table.qualified, HopTable(table.qualified)).reads[alias] = sql
+        self.hop_tables.setdefault(table.qualified, HopTable(table.qualified, relation(table))).reads[alias] = sql
         return ident(alias)
 
     def _backward(self, hop: Hop) -> bool:

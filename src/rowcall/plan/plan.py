@@ -45,7 +45,9 @@ class Plan:
         content = {self.mapping.content_types.table} if self.knowledge.content_types else set()
         own = {t for e in self.mapping.entities for t in (e.base, *(e.query.tables if e.query else ()))}
         looked = {t for e in self.mapping.entities for rule in e.columns for t in rule.looks_in}
-        return tuple(sorted(own | set(self.hop_tables) | content | looked))
+        tables = self.knowledge.source.tables
+        walked = {t for name in self.hop_tables for t in (tables[name].reads if tables[name].sql else (name,))}
+        return tuple(sorted(own | walked | content | looked))
 
     @property
     def locked_tables(self) -> tuple[str, ...]:
@@ -133,7 +135,7 @@ def make_plan(mapping: Mapping, knowledge: Knowledge) -> Plan:
             judge, reads = compile_entity(by_name[name], mapping, knowledge, members)
             judges.append(judge)
             for table, hop in reads.items():
-                hops.setdefault(table, HopTable(table)).reads.update(hop.reads)
+                hops.setdefault(table, HopTable(table, hop.relation)).reads.update(hop.reads)
         steps.append(Step(number, group, tuple(judges)))
     return Plan(mapping, tuple(steps), hops, knowledge)
 

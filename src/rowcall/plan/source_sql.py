@@ -11,9 +11,9 @@ from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 
 from rowcall.mapping.model import Entity, Hop, Mapping, Reference, Route
-from rowcall.plan.keys import BIGINT, bare, entity_key, kind, need_column, read_as, same
+from rowcall.plan.keys import BIGINT, bare, entity_key, kind, need_column, read_as, relation, same
 from rowcall.schema import Column, Schema, Table
-from rowcall.sql import ident, literal, qualified
+from rowcall.sql import ident, literal
 
 ContentTypes = MappingOf[int, str]  # content type id -> "app_label.model"
 
@@ -74,7 +74,7 @@ def hop_sql(
     landing, onward = need_column(table, hop.to_column), walk.onward(number)[0]
     return (
         f"select {read_as(landing)}::text as at, {up} as up, {ended} as ends, ({onward})::text as onward "
-        f"from {qualified(hop.table)} where {_among(landing, values)} order by 1, 4"
+        f"from {relation(table)} where {_among(landing, values)} order by 1, 4"
     )
 
 
@@ -122,7 +122,7 @@ class _Walk:
         if hop.climb:
             return self.climb(number, "t.ends")
         at = read_as(need_column(self._table(hop), hop.to_column))
-        return f"(select {at} as at, {self.onward(number)[0]} as v from {qualified(hop.table)})"
+        return f"(select {at} as at, {self.onward(number)[0]} as v from {relation(self._table(hop))})"
 
     def climb(self, number: int, end: str) -> str:
         """A recursive table (at, v): for each row of the hierarchy that comes to an end, what the end hands on. It
@@ -132,7 +132,7 @@ class _Walk:
         own, up = need_column(table, hop.to_column), need_column(table, hop.column)
         rows = (
             f"(select {read_as(own)} as at, {read_as(up)} as up, {ends(hop)} as ends, {self.onward(number)[0]} as v "
-            f"from {qualified(hop.table)}) t"
+            f"from {relation(self._table(hop))}) t"
         )
         upwards = same("t.up", kind(up), "c.at", kind(own))
         self.climbs.append(
@@ -157,7 +157,7 @@ def _plain_nulls(
     if not hop.climb:
         return f"select e.k as source_key from {start} e where e.v is null and {of_type}"
     at = read_as(need_column(source.tables[hop.table], hop.to_column))
-    ended = f"select {at} as at from {qualified(hop.table)} where {ident(hop.column)} is null and not {ends(hop)}"
+    ended = f"select {at} as at from {relation(source.tables[hop.table])} where {ident(hop.column)} is null and not {ends(hop)}"
     return f"select e.k as source_key from {start} e join ({ended}) h on h.at = e.v where {of_type}"
 
 

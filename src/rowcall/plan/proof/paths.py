@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rowcall.mapping.model import Hop, Mapping, Reference, Route
-from rowcall.plan.keys import entity_key, kind, need_column, same
+from rowcall.plan.keys import entity_key, kind, need_column, relation, same
 from rowcall.plan.proof.rows import Rows, key_sql, plainly
 from rowcall.plan.source_sql import ContentTypes, begins, ends, of_type
 from rowcall.rows import Reason
 from rowcall.schema import Schema, Table
-from rowcall.sql import ident, literal, qualified
+from rowcall.sql import ident, literal
 
 ITSELF = "\0itself"  # in a table of the WITH clause: its own name
 AddTable = Callable[[str, str], str]  # (name, its SELECT) -> the name as SQL: a table of the WITH clause
@@ -128,7 +128,7 @@ class _Way:
         alias, table = f"h{self.place}_{number}", self._table(hop)
         landing, (onward, onward_kind) = need_column(table, hop.to_column), self._onward(number)
         self.joins.append(
-            f"left join (select {plainly(landing)} as at, {onward} as v from {qualified(hop.table)}) {alias} "
+            f"left join (select {plainly(landing)} as at, {onward} as v from {relation(self._table(hop))}) {alias} "
             f"on {same(f'{alias}.at', kind(landing), value, value_kind)}"
         )
         self._stop(f"{value} is null", "'null_reference'", number)
@@ -153,10 +153,12 @@ class _Way:
         own, up = need_column(table, hop.to_column), need_column(table, hop.column)
         rows = (
             f"(select {plainly(own)} as at, {plainly(up)} as up, {ends(hop)} as ends, {self._onward(number)[0]} as v "
-            f"from {qualified(hop.table)}) t"
+            f"from {relation(self._table(hop))}) t"
         )
         above = same("p.at", kind(own), "t.up", kind(up))
-        missing = f"not exists (select from (select {plainly(own)} as at from {qualified(hop.table)}) p where {above})"
+        missing = (
+            f"not exists (select from (select {plainly(own)} as at from {relation(self._table(hop))}) p where {above})"
+        )
         sentinel = self._sentinel("t.up")
         code = (
             f"case when t.ends then null when t.up is null then 'null_reference' when {sentinel} then 'sentinel_reference' "
