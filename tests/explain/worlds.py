@@ -286,13 +286,19 @@ class _Maker:
         link = self._aux(
             {"origin": [*own, None], "dest": values}, {"origin": "int", "dest": type_}, self.dice.randint(1, 2 + 2 * len(own))
         )  # fmt: skip
-        return [f"n -> {link.name}.origin", f"dest -> {parent.table.name}.{landing}"]
+        return [f"n -> {link.name}.origin{self._pick(link, 'id')}", f"dest -> {parent.table.name}.{landing}"]
+
+    def _pick(self, table: Table, by: str, *, last: bool = False) -> str:
+        """Which of several rows is meant, if only one is. By chance of its own, so that all else of a world stays as it is."""
+        chance = Random(f"{table.name} {len(table.columns)} {len(table.keys)}")
+        picks = ["", "", f" first {by}", f" latest {by}"] + ([] if last else [" majority"])
+        return "" if self.tame else chance.choice(picks)
 
     def _named_back(self, kind: Kind, parent: Kind) -> list[str]:
         """The parent's own row names the child."""
         own: list[Value] = [row["n"] for row in kind.table.keys] or [1]
         column = self._add(parent.table, self._name("b"), "int", [*own, None])
-        return [f"n -> {parent.table.name}.{column}"]
+        return [f"n -> {parent.table.name}.{column}{self._pick(parent.table, 'n', last=True)}"]
 
     def _hierarchy(self, parent: Kind) -> tuple[Table, str, int]:
         """Rows that climb; few of them name the parent. (the table, the column of the parent's table, how many)"""
@@ -320,7 +326,11 @@ class _Maker:
             {"origin": own, "node": [*range(1, count + 1), 99, None]}, {"origin": "int", "node": "int"},
             self.dice.randint(1, 2 + 2 * len(own)),
         )  # fmt: skip
-        return [f"n -> {link.name}.origin", f"node -> {tree.name}.id", *self._up(tree, parent, landing)]
+        return [
+            f"n -> {link.name}.origin{self._pick(link, 'id')}",
+            f"node -> {tree.name}.id",
+            *self._up(tree, parent, landing),
+        ]
 
     def _own_climb(self, kind: Kind, parent: Kind) -> list[str]:
         """From the row itself to the top of its own table."""
