@@ -20,6 +20,7 @@ from rowcall.progress import OnProgress
 from rowcall.rejected import create_rejected
 from rowcall.verify import Glances
 
+MEMORY = "160MB"  # of the workspace: beside it rows are judged and encoded at the same time, as in a run
 FOUND = "found_rejected"  # what is rejected now, in the workspace: not what the ledger has
 
 
@@ -36,6 +37,7 @@ def catch_up(
         return None
     crew = desk.crew(snapshot, stop)
     changes = Changes(desk.workspace.cursor(), desk.reader("target"), {e.name: e for e in desk.ledger.entities()})
+    desk.workspace.duck.execute(f"set memory_limit = '{MEMORY}'")
     create_rejected(desk.workspace.duck, FOUND)
     judged = Forecast(desk.plan, crew, desk.reader("target"), True, stop, on_progress, table=FOUND, watch=changes)
     with interruptible(stop, "nothing was changed: `rowcall run` begins anew with it"):

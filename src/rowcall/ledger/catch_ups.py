@@ -12,7 +12,7 @@ from rowcall.ledger.book import partition
 from rowcall.postgres.connect import Session
 from rowcall.postgres.queries import named_queries
 
-CHANGE = ("entity", "source_key", "was", "held", "gone", "now", "cause", "row_hash", "target_id", "what")
+CHANGE = ("entity", "source_key", "was", "held", "gone", "now", "cause", "row_hash", "what")
 
 
 @dataclass(frozen=True)

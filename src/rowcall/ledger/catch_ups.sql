@@ -20,6 +20,10 @@ create temporary table rowcall_change (
 ) on commit drop;
 create temporary table rowcall_rejected (like rowcall.quarantined_row including defaults) on commit drop;
 
+-- name: ids
+update rowcall_change c set target_id = w.target_id from rowcall.written w
+where c.entity = {n} and w.entity = {n} and w.source_key = c.source_key and (c.was = 'migrated' or c.gone is not null);
+
 -- name: index
 create index on rowcall_change (entity, source_key);
 create index on rowcall_change (target_id);

@@ -56,7 +56,7 @@ INSERT, UPDATE = "insert", "update"
 # The keys of what a change does with the row in the target, see ledger/catch_ups.sql. {gone}: what the mapping says of a row that
 # the source has deleted.
 _WHAT = """
-select {n}::smallint as entity, key, was, held, gone, now, cause, row_hash, uid,
+select {n}::smallint as entity, key, was, held, gone, now, cause, row_hash,
        case when now = 'migrated' and (was = 'migrated' or gone is not null) then 'update'
             when now = 'migrated' then 'insert'
             when now is null and (was = 'migrated' or gone is not null) then '{gone}'
@@ -65,7 +65,7 @@ select {n}::smallint as entity, key, was, held, gone, now, cause, row_hash, uid,
             else 'book' end as what
 from {changed} where now is not null or gone is null or '{gone}' = 'remove' or ('{gone}' = 'mark' and gone = 'kept')"""
 _GONE = {"keep": "leave", "delete": "remove", "mark": "mark"}
-_ENCODERS = ("int2", "text", "text", "text", "text", "text", "text", "int8", "raw", "text")
+_ENCODERS = ("int2", "text", "text", "text", "text", "text", "text", "int8", "text")
 
 
 class CatchUp:
@@ -125,6 +125,7 @@ class CatchUp:
                 for b in found.to_arrow_reader(SENT)
             )
             copy_in(self.session, "rowcall_change", CHANGE, blocks)
+            self.book.do("ids", entity=record.id)
         self.book.do("index")
 
     def _keys(self, judge: Judge, what: str) -> list[str]:

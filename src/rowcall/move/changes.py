@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from rowcall.ledger.book import EntityRecord
@@ -52,38 +53,50 @@ class Changes:
         """What the ledger has of a step's entities."""
         for judge in step.judges:
             self._do("begin", judge)
-            record = self.records[judge.entity.name]
-            kind = "int8" if judge.key.kind == "BIGINT" else "text"
-            lines = self._sql["lines"].format(n=record.id, kind=kind)
-            load(self.duck, f"line_{record.id}", self.target.batches(lines))
+            for table, query in (("line", "lines"), ("other", "others")):
+                self._load(judge, table, query)
+            if not _known(judge):
+                self._do("begin_ids", judge)
+                self._load(judge, "id", "ids")
+
+    def _load(self, judge: Judge, table: str, query: str) -> None:
+        number, kind = self.records[judge.entity.name].id, "int8" if judge.key.kind == "BIGINT" else "text"
+        load(self.duck, f"{table}_{number}", self.target.batches(self._sql[query].format(n=number, kind=kind)))
 
     def same_ids(self, judge: Judge) -> None:
         """The fates of an entity's rows, under the uuids that the crosswalk has."""
-        self._do("same_ids", judge)
+        if not _known(judge):
+            self._do("same_ids", judge)
 
     def seen(self, verdicts: Verdicts) -> Part:
-        """What is kept of a batch."""
+        """What is kept of a batch: copies, for the batch's own memory is freed as a whole."""
         judged = verdicts.judged
-        given = {
-            "k": judged["k"],
-            "written": pa.array([True] * judged.num_rows, pa.bool_()) if verdicts.written is None else verdicts.written,
-            "row_hash": verdicts.hashes,
-        }
-        return pa.table(given), verdicts.excluded.select(["k", "excluded"]), verdicts.rejected
+        written = pa.array(np.ones(judged.num_rows, bool)) if verdicts.written is None else verdicts.written
+        rows = pa.table({"k": judged["k"], "row_hash": verdicts.hashes}).filter(written).combine_chunks()
+        excluded = verdicts.excluded if verdicts.excluded.num_rows else None
+        return rows, excluded and excluded.select(["k", "excluded"]).combine_chunks(), verdicts.rejected
 
     def keep(self, duck: duckdb.DuckDBPyConnection, judge: Judge, part: Part) -> None:
         """Of a batch that is not judged again."""
         written, excluded, rejected = part
-        for table, columns in (
-            (written.filter(written["written"]), "k, 'migrated', null, row_hash"),
-            (excluded, "k, 'excluded', excluded, null"),
-            (rejected, f"key::{judge.key.kind}, 'quarantined', code, null"),
+        number = self.records[judge.entity.name].id
+        for batch, table, columns in (
+            (written, "now", "k, row_hash"),
+            (excluded, "elsewhere", "k, 'excluded', excluded"),
+            (rejected, "elsewhere", f"key::{judge.key.kind}, 'quarantined', code"),
         ):
-            if table.num_rows:
-                load(duck, f"now_{self.records[judge.entity.name].id}", [table], columns)
+            if batch is not None and batch.num_rows:
+                load(duck, f"{table}_{number}", [batch], columns)
         if rejected.num_rows:
             self.rejected.setdefault(judge.entity.name, []).append(rejected)
 
     def compare(self, judge: Judge) -> None:
         """All of an entity's rows are judged."""
         self._do("compare", judge)
+
+
+def _known(judge: Judge) -> bool:
+    """Whether a row's uuid is made of its key alone, or its parent's, so that it is the same at any time."""
+    entity = judge.entity
+    kept = any(rule.column == entity.id_column for rule in entity.columns)
+    return not kept and (entity.given_id or entity.ids.version == 5)

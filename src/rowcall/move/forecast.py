@@ -124,6 +124,7 @@ class Forecast:
                 watched.append(self.watch.seen(verdicts))
             if self.rejected is not None and verdicts.rejected.num_rows:
                 whole.append(verdicts.rejected)
+            del verdicts
         with self._lock:
             for key, rows in excluded.items():
                 self.excluded[key] = self.excluded.get(key, 0) + rows
