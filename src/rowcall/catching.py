@@ -25,14 +25,20 @@ FOUND = "found_rejected"  # what is rejected now, in the workspace: not what the
 
 
 def catch_up(
-    desk: Desk, snapshot: SourceSnapshot, stop: Stop, on_progress: OnProgress, notify: Callable[[str], None]
+    desk: Desk,
+    snapshot: SourceSnapshot,
+    stop: Stop,
+    on_progress: OnProgress,
+    notify: Callable[[str], None],
+    overwrite: bool,
 ) -> CatchUpRecord | None:
     """Judges every row on this snapshot, and makes target and ledger, in one transaction, what a run would make of it now; but
-    rows of the target that somebody changed since stay as they are. None where no transaction ran at the source since.
+    rows of the target that somebody changed since stay as they are, unless the source is to win (`overwrite`). None where no
+    transaction ran at the source since.
 
     Raises BudgetExceeded, NotConserved, TargetRefused; then nothing was changed.
     """
-    if snapshot.visible == desk.ledger.read_until():
+    if snapshot.visible == desk.ledger.read_until() and not overwrite:
         notify("this run is complete, and nothing has changed at the source since it was read")
         return None
     crew = desk.crew(snapshot, stop)
@@ -42,11 +48,17 @@ def catch_up(
     judged = Forecast(desk.plan, crew, desk.reader("target"), True, stop, on_progress, table=FOUND, watch=changes)
     with interruptible(stop, "nothing was changed: `rowcall run` begins anew with it"):
         judged()
-        return _write(desk, crew.workers[0], changes, judged, snapshot, on_progress)
+        return _write(desk, crew.workers[0], changes, judged, snapshot, on_progress, overwrite)
 
 
 def _write(
-    desk: Desk, worker: Worker, changes: Changes, judged: Forecast, snapshot: SourceSnapshot, on_progress: OnProgress
+    desk: Desk,
+    worker: Worker,
+    changes: Changes,
+    judged: Forecast,
+    snapshot: SourceSnapshot,
+    on_progress: OnProgress,
+    overwrite: bool,
 ) -> CatchUpRecord:
     if over_budget(desk.mapping, judged.counts):
         raise BudgetExceeded(
@@ -56,7 +68,9 @@ def _write(
     try:
         with worker.session.transaction():
             number = Ledger(worker.session).add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
-            done = CatchUp(desk.plan, worker, changes, judged.tables, number, snapshot.taken_at, on_progress)()
+            done = CatchUp(
+                desk.plan, worker, changes, judged.tables, number, snapshot.taken_at, on_progress, overwrite
+            )()
             _gate(desk, worker, changes)
             (record,) = CatchUpBook(worker.session).records(done)
     except DriverError as error:

@@ -153,6 +153,10 @@ def run(
     retry: Annotated[
         bool, typer.Option("--retry", help="Read the quarantined rows again from the source, which was fixed.")
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Of rows changed both at the source and in the target, the source's win."),
+    ] = False,
     executor: Annotated[
         Literal["local", "dask"],
         typer.Option("--executor", help="local, or dask: the workers of a cluster settle chunks."),
@@ -169,7 +173,13 @@ def run(
     migration = open_project(project, screen)
     with screen.progress() as on_progress:
         result = migration.run(
-            on_progress, entities=entity or (), restart=restart, retry=retry, executor=executor, scheduler=scheduler
+            on_progress,
+            entities=entity or (),
+            restart=restart,
+            retry=retry,
+            overwrite=overwrite,
+            executor=executor,
+            scheduler=scheduler,
         )
     screen.document(_run_json(result))
     screen.show(entities_table([entity_line(e) for e in result.entities]))

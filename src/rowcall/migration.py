@@ -160,6 +160,7 @@ class Migration:
         entities: Sequence[str] = (),
         restart: bool = False,
         retry: bool = False,
+        overwrite: bool = False,
         executor: str = "local",
         scheduler: str | None = None,
     ) -> RunResult:
@@ -168,18 +169,21 @@ class Migration:
 
         `entities` limits it to these and the parents that they need. `executor` "dask" has the chunks settled by the cluster
         whose `scheduler` is given by its address. `retry` reads the quarantined rows of a complete run anew from the source.
+        `overwrite`: of rows that the source and somebody in the target changed since, the source's win.
         Raises NotConserved, BudgetExceeded, Interrupted, ClusterFailed.
         """
         if retry and (restart or entities):
             raise UsageError("--retry goes with neither --restart nor --entity", hint="choose one of them")
+        if overwrite and (restart or retry):
+            raise UsageError("--overwrite goes with neither --restart nor --retry", hint="choose one of them")
         with reach(executor, scheduler, self.notify) as cluster:
             if restart:
                 self._undo_sound(on_progress)
             retried = self.healing.retry(on_progress) if retry else None
-            return replace(self._run(cluster, on_progress, entities, looked=retry), retried=retried)
+            return replace(self._run(cluster, on_progress, entities, retry, overwrite), retried=retried)
 
     def _run(
-        self, cluster: Cluster | None, on_progress: OnProgress, entities: Sequence[str], looked: bool
+        self, cluster: Cluster | None, on_progress: OnProgress, entities: Sequence[str], looked: bool, overwrite: bool
     ) -> RunResult:
         with self._desk(lock=True) as desk:
             started, stop = time.monotonic(), Stop()
@@ -189,7 +193,7 @@ class Migration:
             with interruptible(stop):
                 snapshot = desk.snapshot()
                 if done:
-                    caught = None if looked else catch_up(desk, snapshot, stop, on_progress, self.notify)
+                    caught = None if looked else catch_up(desk, snapshot, stop, on_progress, self.notify, overwrite)
                     repairs = self.healing.replay(desk, stop, on_progress)
                     result = self._result(desk, only, started, repairs=repairs)
                     return replace(result, caught_up=caught)

@@ -12,6 +12,7 @@ from conftest import MakeProject, Project, uid
 from rowcall.errors import BudgetExceeded, Interrupted, MappingError
 from rowcall.ledger import CatchUpBook
 from rowcall.progress import Progress
+from rowcall.report.text import story_text
 
 SOURCE_SQL = """
 create table office (id int primary key, name text, closed boolean not null default false);
@@ -162,6 +163,9 @@ def test_what_somebody_changed_in_the_target_stays_and_is_told(make_project: Mak
         }
         assert {i: found[table].get(i) for i in ids | untouched} == {i: before[table].get(i) for i in ids | untouched}
     assert {row: why for row, why in kept.items() if why not in ("edited", "removed")} == {}
+    told = moved.migration.explain("note", "1")
+    assert told.kept == "edited"
+    assert "changed by somebody in the target" in story_text(told).plain
     again = moved.run()
     assert again.caught_up is None
     assert again.kept == result.kept  # as long as they differ

@@ -14,6 +14,13 @@ create table a (id int primary key, first text, last text, n int, seen date, amo
 insert into a select g, 'First' || g, case when g % 7 = 0 then null else 'Last' || g end, g, '2024-01-01'::date + g, g / 4.0 from generate_series(1, 100) g;
 """
 FUNCTIONS = '''
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from beside import word
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -43,6 +50,19 @@ def doc(first):
 def same(n):
     return pa.array(["all"] * len(n))
 
+def leaves(n):
+    sys.exit(0)
+
+def nul(n):
+    return pa.array(["a\\0b" if v == 2 else "x" for v in n.to_pylist()])
+
+@dataclass
+class Known:
+    word: str
+
+def helped(n):
+    return pa.array([Known(word()).word] * len(n))
+
 NOTHING = 3
 '''
 
@@ -50,6 +70,7 @@ NOTHING = 3
 def project(make: MakeProject, kind: str, filler: str) -> Project:
     made = make(SOURCE, f"create table a (id uuid primary key, v {kind})")
     (made.folder / "functions.py").write_text(FUNCTIONS)
+    (made.folder / "beside.py").write_text("def word():\n    return 'helped'")
     made.write(f"a: {{from: a, columns: {{v: {filler}}}}}")
     return made
 
@@ -101,7 +122,7 @@ def test_a_unique_value_and_the_types_that_it_gets(make_project: MakeProject) ->
     assert made.values("a", "v")["4"] == "4 2024-01-05 1.00000000000000000000"
 
 
-@pytest.mark.parametrize("name", ["short", "no_array"])
+@pytest.mark.parametrize("name", ["short", "no_array", "leaves"])
 def test_one_that_does_not_answer_for_each_row(make_project: MakeProject, name: str) -> None:
     made = project(make_project, "text", f"{{python: functions.{name}, of: n}}")
     made.foreseen_run()
@@ -146,3 +167,12 @@ def test_it_does_not_travel_to_a_cluster(make_project: MakeProject) -> None:
     made = project(make_project, "text", "{python: functions.same, of: n}")
     with pytest.raises(UsageError, match="which the machines of a cluster do not have"):
         without_endpoints(made.folder / "rowcall.yaml")
+
+
+def test_a_text_that_postgres_cannot_hold_and_modules_beside_it(make_project: MakeProject) -> None:
+    made = project(make_project, "text", "{python: functions.nul, of: n}")
+    made.foreseen_run()
+    assert {k: f for k, f in made.fates("a").items() if f != "migrated"} == {"2": "expression_failed"}
+    made = project(make_project, "text", "{python: functions.helped, of: n}")
+    made.foreseen_run()
+    assert set(made.values("a", "v").values()) == {"helped"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import MakeProject, Project
+from conftest import MakeProject, Project, uid
 
 from rowcall.errors import MappingError
 from rowcall.mapping import without_endpoints
@@ -75,6 +75,9 @@ def test_what_a_column_is_made_of(make_project: MakeProject, kind: str, filler: 
         ("timestamptz", "{from: at, zone: Europe/Zurich, convert: timestamptz}", {"1": "2024-07-01 10:00:00+00", "2": "2024-01-01 11:00:30+00", "4": None}, {"3": "", "5": ""}),
         ("timestamptz", "{from: at, format: 'YYYY-MM-DD HH24:MI', zone: Asia/Tokyo, convert: timestamptz}", {"1": "2024-07-01 03:00:00+00", "4": None}, {"2": "", "3": "", "5": ""}),
         ("timestamp", "{sql: \"'7/4/2024 3:05 PM'\", format: 'MM/DD/YYYY HH12:MI AM', convert: timestamp}", dict.fromkeys("12345", "2024-07-04 15:05:00"), {}),
+        ("date", "{sql: \"case when id < 3 then '01112024' else '1112024' end\", format: DDMMYYYY, convert: date}", {"1": "2024-11-01", "2": "2024-11-01"}, dict.fromkeys("345", "")),
+        ("timestamp", "{sql: \"'2024-02-03T04:05'\", format: 'YYYY-MM-DDTHH24:MI', convert: timestamp}", dict.fromkeys("12345", "2024-02-03 04:05:00"), {}),
+        ("timestamptz", "{from: at, default: '2024-07-01 12:00', zone: Europe/Zurich, convert: timestamptz}", {"1": "2024-07-01 10:00:00+00", "2": "2024-01-01 11:00:30+00", "4": "2024-07-01 10:00:00+00"}, {"3": "", "5": ""}),
         ("time", "{sql: \"'235959.25'\", format: 'HH24MISS.MS', convert: time}", dict.fromkeys("12345", "23:59:59.25"), {}),
     ],
 )  # fmt: skip
@@ -102,6 +105,14 @@ def test_times_in_a_named_format(
         ("{from: n, default: many}", "the source does not take this SQL"),
         ("{from: made, zone: Europe/Zürich}", "there is no time zone"),
         ("{from: n, zone: UTC}", "needs no zone"),
+        ("{sql: made, zone: UTC}", "a zone is for a source column"),
+        ("{from: status_id, lookup: status.id, take: label, zone: UTC}", "a zone is for a source column"),
+        ("{from: day, format: DD.MM.YYYY HH:MI, convert: timestamp}", "has 'HH', which is no part of a time"),
+        ("{from: day, format: DD Mon YYYY, convert: date}", "has 'Mon', which is no part of a time"),
+        ("{from: day, format: YYYY-MM-DD MI, convert: timestamp}", "has no HH"),
+        ("{from: day, format: 'MI:SS', convert: time}", "has no HH"),
+        ("{from: made, format: DD.MM.YYYY, convert: date}", "not a text"),
+        ("{from: kind, map: nul.csv}", "has a NUL"),
         ("{from: day, format: DD.MM.YYYY}", "write `convert:`"),
         ("{from: day, format: MM.YYYY, convert: date}", "has no DD"),
         ("{from: day, format: DD.DD.MM.YYYY, convert: date}", "has DD twice"),
@@ -118,7 +129,12 @@ def test_times_in_a_named_format(
 )
 def test_what_cannot_be_made_is_told(make_project: MakeProject, filler: str, told: str) -> None:
     made = project(make_project, "text", filler)
-    files = {"bad.csv": "source,target\na,b\nc,d,e\n", "twice.csv": "source,target\na,b\na,c\n", "bare.csv": "a,b\n"}
+    files = {
+        "nul.csv": "source,target\n\na\0b,c\n",
+        "bad.csv": "source,target\na,b\nc,d,e\n",
+        "twice.csv": "source,target\na,b\na,c\n",
+        "bare.csv": "a,b\n",
+    }
     for name, text in files.items():
         (made.folder / name).write_text(text)
     with pytest.raises(MappingError) as found:
@@ -153,3 +169,11 @@ def test_a_table_that_is_looked_into_is_read_on_the_runs_snapshot_and_taken_up_l
     assert result.caught_up
     assert [(e.entity, e.updated) for e in result.caught_up.entities] == [("a", 1)]
     assert made.values("a", "v")["2"] == "done"
+
+
+def test_json_of_many_keys(make_project: MakeProject) -> None:
+    keys = ", ".join(f"k{n}: id" for n in range(130))
+    made = project(make_project, "jsonb", f"{{json: {{{keys}, all: [{', '.join(['id'] * 130)}]}}}}")
+    made.foreseen_run()
+    found = made.target.value("select v from a where id = %s", [uid("a", 3)])
+    assert found == {f"k{n}": 3 for n in range(130)} | {"all": [3] * 130}

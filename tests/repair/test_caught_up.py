@@ -164,3 +164,15 @@ def test_a_target_that_cannot_be_changed_leaves_all_as_it_was(shop: Project) -> 
     shop.target.execute("drop trigger no on tickets")
     assert shop.run().caught_up
     assert row(shop, "tickets", 100)["title"] == "Kiwi"
+
+
+def test_the_undo_of_a_repair_whose_row_stayed(open_world: Opened) -> None:
+    p = open_world(source=True)
+    done = apply(p, "customers/not_in_enum", "map_values", map={"GOLDEN": "gold", "PLATIN": "gold"})
+    p.target.execute("alter table customers add constraint nobad check (name <> 'Bad')")
+    p.source.execute("update customer set level = 'basic', name = 'Bad' where id = 6")
+    p.run()
+    assert done.repair
+    p.migration.healing.undo(done.repair)
+    assert sums(p)
+    assert p.migration.verify().ok

@@ -63,6 +63,7 @@ class Story:
     chain: tuple[Link, ...]  # the row itself first, its root last; empty unless it is quarantined
     in_source: bool = True
     treatments: tuple[Treatment, ...] = field(default=(), repr=False)  # what repairs did with it
+    kept: Text = None  # why its target row is not as the source has it: see rowcall.kept_row
 
     @property
     def root(self) -> Link | None:

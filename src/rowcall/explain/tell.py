@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from rowcall.explain.causes import query
 from rowcall.explain.story import Fate, Link, Story
 from rowcall.explain.walk import Walker
 from rowcall.ledger.book import Ledger
+from rowcall.ledger.catch_ups import CatchUpBook
 from rowcall.ledger.repairs import RepairBook
 from rowcall.mapping.model import Mapping
 from rowcall.plan.source_sql import ContentTypes
@@ -36,6 +38,7 @@ class Teller:
         names = [e.name for e in self.mapping.entities]
         if entity not in names:
             raise UsageError(f"there is no entity {entity}", hint=_mean(get_close_matches(entity, names), names))
+        key = _as_kept(key)
         line = self.ledger.settlement_of(entity, key)
         if line is None:
             raise UsageError(f"the ledger has no row {key} of {entity}", hint=self._other_keys(entity, key))
@@ -57,6 +60,7 @@ class Teller:
             self._chain(entity, key),
             walk.in_source,
             tuple(RepairBook(self.ledger.session).of_row(entity, key)),
+            CatchUpBook(self.ledger.session).why(entity, key),
         )
 
     def _fate(self, reference: str, entity: str, key: str) -> Fate:
@@ -102,3 +106,12 @@ class Teller:
 
 def _mean(close: Sequence[str], names: Sequence[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"write one of: {', '.join(names)}"
+
+
+def _as_kept(key: str) -> str:
+    """A key of several columns, however its JSON is spaced, as the ledger has it (json_build_array)."""
+    try:
+        parts = json.loads(key) if key.startswith("[") else None
+    except ValueError:
+        return key
+    return f"[{', '.join(json.dumps(part, ensure_ascii=False) for part in parts)}]" if parts else key

@@ -166,6 +166,7 @@ class Ledger:
         for view in ("settlements", "migration_mappings", "quarantine", "own_xids", "written"):
             self.session.execute(f"drop view rowcall.{view}")
         tables = (
+            "edited_row",
             "gone_row",
             "kept_row",
             "caught_up",

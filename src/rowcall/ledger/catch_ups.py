@@ -91,6 +91,11 @@ class CatchUpBook:
         """The target rows that are not as the source has them."""
         return tuple(Aside(*row) for row in self.rows("why_kept"))
 
+    def why(self, entity: str, key: str) -> str | None:
+        """Why one row is kept; None where it is not."""
+        rows = self.rows("kept_as", entity, key)
+        return str(rows[0][0]) if rows else None
+
     def gone(self) -> tuple[Aside, ...]:
         """The migrated rows that the source has no more."""
         return tuple(Aside(*row) for row in self.rows("what_gone"))

@@ -8,6 +8,7 @@ create temporary table rowcall_change (
     was        text,             -- outcome of the row's line; null: it has none
     held       text,             -- disposition of its entry in the quarantine
     gone       text,             -- what became of its target row, when the source had the row no more
+    marked_in  text,             -- and the column in which it was marked
     now        text,             -- what it is judged to be; null: the source has it no more
     cause      text,
     row_hash   bigint,
@@ -23,6 +24,32 @@ create temporary table rowcall_rejected (like rowcall.quarantined_row including 
 -- name: ids
 update rowcall_change c set target_id = w.target_id from rowcall.written w
 where c.entity = {n} and w.entity = {n} and w.source_key = c.source_key and (c.was = 'migrated' or c.gone is not null);
+
+-- name: marks
+update rowcall_change c set marked_in = g.marked_in from rowcall.gone_row g
+where c.entity = {n} and g.entity = {n} and g.source_key = c.source_key and c.gone = 'marked';
+
+-- name: marked_in
+select distinct marked_in from rowcall_change where entity = {n} and gone = 'marked' and now is not null and not done and marked_in is not null;
+
+-- name: to_mark
+select target_id, source_key from rowcall_change where entity = {n} and what = 'mark' and kept is null order by source_key;
+
+-- name: to_unmark
+select target_id, source_key from rowcall_change
+where entity = {n} and gone = 'marked' and now is not null and not done and marked_in = %s and kept is distinct from 'removed'
+order by source_key;
+
+-- name: forget_edits
+-- A row that was not there, and is new.
+delete from rowcall.edited_row e using rowcall_change c
+where c.entity = {n} and c.what = 'insert' and e.target_id = c.target_id and e.target_table = (
+    select target_table from rowcall.entity where id = {n});
+
+-- name: lost
+-- Rows that are gone at the source, and would go in the target; of how many that were there.
+select count(*) filter (where what = 'remove' and now is null), (select count(*) from rowcall.written where entity = {n})
+from rowcall_change where entity = {n};
 
 -- name: index
 create index on rowcall_change (entity, source_key);
@@ -92,7 +119,7 @@ from rowcall_change where entity = {n} and was is null and now is not null;
 -- name: forget_repairs
 -- A row that was repaired, and is now as the source has it: the repair has nothing more to do with it.
 with these as (
-    select source_key from rowcall_change where entity = {n} and held = 'repaired' and now is distinct from 'quarantined' and kept is null),
+    select source_key from rowcall_change where entity = {n} and held = 'repaired' and now is distinct from 'quarantined'),
 amended as (delete from rowcall.amendment a using these where a.entity = {n} and a.source_key = these.source_key)
 delete from rowcall.repaired_row r using these where r.entity = {n} and r.source_key = these.source_key;
 
@@ -125,6 +152,12 @@ update rowcall.quarantined_row q set payload = s.payload, rejections = s.rejecti
 from said s where (s.other or s.moved) and q.entity = {n} and q.source_key = s.source_key
 returning q.source_key, q.disposition = 'repaired';
 
+-- name: reopen
+-- Rows that had stayed though they are rejected, and are gone from the target now.
+update rowcall.quarantined_row q set disposition = 'open', decided_at = null, decided_by = null, reason = null
+from rowcall_change c where c.entity = {n} and q.entity = {n} and q.source_key = c.source_key
+  and c.held = 'kept' and c.now = 'quarantined' and c.kept is null;
+
 -- name: quarantine_new
 -- A row that stays in the target, though it is rejected now, is one that somebody repaired by hand.
 insert into rowcall.quarantined_row (entity, source_key, payload, rejections, disposition, root_entity, root_key, parent_entity, parent_key,
@@ -156,9 +189,10 @@ update rowcall.entity set rows_expected = (select count(*) from rowcall.{lines})
 delete from rowcall.gone_row g using rowcall_change c where g.entity = {n} and c.entity = {n} and g.source_key = c.source_key;
 
 -- name: gone
-insert into rowcall.gone_row (entity, source_key, target_id, became, catch_up)
+insert into rowcall.gone_row (entity, source_key, target_id, became, marked_in, catch_up)
 select {n}, source_key, target_id,
-       case when done then 'removed' when what = 'mark' and kept is null then 'marked' else coalesce(gone, 'kept') end, %s
+       case when done then 'removed' when what = 'mark' and kept is null then 'marked' else coalesce(gone, 'kept') end,
+       case when not done and what = 'mark' and kept is null then %s when gone = 'marked' then marked_in end, %s
 from rowcall_change where entity = {n} and now is null and (was = 'migrated' or gone is not null);
 
 -- name: kept_back
@@ -188,6 +222,9 @@ where %s::integer is null or c.id = %s order by c.id, e.step, e.id;
 -- name: why_kept
 select e.name, k.why, count(*) from rowcall.kept_row k join rowcall.entity e on e.id = k.entity
 group by e.step, e.id, e.name, k.why order by e.step, e.id, k.why;
+
+-- name: kept_as
+select k.why from rowcall.kept_row k join rowcall.entity e on e.id = k.entity where e.name = %s and k.source_key = %s;
 
 -- name: what_gone
 select e.name, g.became, count(*) from rowcall.gone_row g join rowcall.entity e on e.id = g.entity

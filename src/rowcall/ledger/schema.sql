@@ -273,12 +273,21 @@ create table rowcall.kept_row (
     primary key (entity, source_key)
 );
 
+-- Rows of the run that somebody changed in the target, noted before a catch-up could write them, too: a trigger of the target, or ON
+-- UPDATE CASCADE, may, and their xmin tells nothing any more then.
+create table rowcall.edited_row (
+    target_table text not null,
+    target_id    uuid not null,
+    primary key (target_table, target_id)
+);
+
 -- Migrated rows that the source has deleted since: their lines went, the target's rows were kept, marked or removed.
 create table rowcall.gone_row (
     entity     smallint not null references rowcall.entity,
     source_key text collate "C" not null,
     target_id  uuid not null,
     became     text not null check (became in ('kept', 'marked', 'removed')),
+    marked_in  text,  -- the column that holds the mark
     catch_up   integer not null references rowcall.catch_up,
     primary key (entity, source_key)
 );

@@ -354,7 +354,7 @@ class DocumentShape(Shape):
     ] = Field(default=None, description="how many chunks are worked on at a time")  # None: auto
     content_types: Any = Field(default=None, description="about Django's content types")
     views: dict[str, Text] | None = Field(
-        default=None, description="name -> SELECT over the source, on which paths walk and lookups look as on a table"
+        default=None, description="name -> SELECT over the source, on which paths walk as on a table"
     )
     remedies: dict[str, dict[str, dict[str, Any] | None]] | None = Field(
         default=None, description="cause -> remedy -> settings that it takes where none are given"

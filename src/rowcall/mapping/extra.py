@@ -11,7 +11,7 @@ from rowcall.mapping.desk import Desk, Frame, Probe
 from rowcall.mapping.document import DocumentShape, EntityShape
 from rowcall.mapping.frames import frame
 from rowcall.mapping.load import Draft, EntityDraft, read_entity
-from rowcall.mapping.model import Entity, Hop, Loc, Mapping
+from rowcall.mapping.model import VIEW, Entity, Hop, Loc, Mapping
 from rowcall.mapping.references import Way, walk
 from rowcall.mapping.tree import parse
 from rowcall.schema import Schema, Table
@@ -39,12 +39,17 @@ def read_path(
     """The hops of a path (text, or a list of texts) from a row of `start` to a row of the parent's, and what is wrong."""
     heard = Heard()
     desk = Desk(heard, source, Schema())
+    desk.views = {t.name: t for t in source.tables.values() if t.schema == VIEW}
     texts = [path] if isinstance(path, str) else list(path)
     if not all(isinstance(text, str) and text.strip() for text in texts) or not texts:
         return None, ["is no path: write hops such as `object_id -> dispatch_plan.id`"]
     end = Frame(EntityDraft(parent.name, EntityShape.model_validate({})), source.tables[parent.base], None, parent.key)
     hops = walk(desk, start, Way(parent.name, ("to",), texts, ("path",)), end)
     desk.settle(probe)
+    if any(hop.pick for hop in hops or ()):
+        heard.wrong.append(
+            "picks one of several rows, which only the mapping's own paths can: write a path without a pick"
+        )
     return hops, heard.wrong
 
 
@@ -62,6 +67,7 @@ def read_derived(
     heard.source, heard.target = mapping.source, mapping.target
     heard.document = DocumentShape.model_validate({"entities": {e.name: {} for e in mapping.entities}})
     desk = Desk(heard, source, target)
+    desk.views = {t.name: t for t in source.tables.values() if t.schema == VIEW}
     for e in mapping.entities:
         draft = EntityDraft(e.name, EntityShape.model_validate({}))
         desk.frames[e.name] = Frame(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
@@ -35,10 +36,11 @@ def _loaded(file: Path, digest: str) -> Any:
     spec = importlib.util.spec_from_file_location(f"rowcall_functions_{file.stem}_{digest[:8]}", file)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(file.parent))  # for modules beside it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's own code: whatever it raises
+    except (Exception, SystemExit) as error:  # the user's own code: whatever it raises
         raise ValueError(
             f"{file.name} cannot be loaded ({type(error).__name__}): run it with Python to see why"
         ) from None

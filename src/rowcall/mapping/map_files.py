@@ -63,7 +63,9 @@ def _read(folder: Path, name: str) -> dict[str, str | None]:
     try:
         if next(lines, None) != HEADER:
             raise ValueError(f"its first line is not `{','.join(HEADER)}`: write it above the values")
-        for cells in lines:
+        for cells in filter(None, lines):
+            if any("\0" in cell for cell in cells):
+                raise ValueError(f"line {lines.line_num} has a NUL, which no text of Postgres has: take it out")
             if len(cells) != len(HEADER):
                 raise ValueError(f"line {lines.line_num} has {len(cells)} cells, not 2: write source and target")
             if cells[0] in entries:

@@ -28,7 +28,12 @@ PARTS = {
     "SS": r"(\d{2})", "MS": r"(\d{1,6})", "AM": "([AaPp][Mm])",
 }  # fmt: skip
 _PART = re.compile("|".join(sorted(PARTS, key=len, reverse=True)))
-TIMES = {"date": "YYYY MM DD", "time": "MI", "timestamp": "YYYY MM DD", "timestamptz": "YYYY MM DD"}  # what each needs
+TIMES = {
+    "date": "YYYY MM DD",
+    "time": "HH MI",
+    "timestamp": "YYYY MM DD",
+    "timestamptz": "YYYY MM DD",
+}  # what each needs
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,9 @@ def made(desk: Desk, frame: Frame, filler: FillerShape, loc: Loc) -> Made | None
     tables: tuple[str, ...] = ()
     if filler.lookup is not None:
         sql, tables = _looked_up(desk, filler, sql, loc)
-    sql = _moment(desk, source, filler, sql, loc)
     if filler.default is not None:
         sql = f"coalesce({sql}, {literal(as_text(filler.default))})"
+    sql = _moment(desk, source, filler, sql, loc)
     return Made(sql, tables) if len(desk.draft.faults.found) == before else None
 
 
@@ -78,12 +83,16 @@ def _looked_up(desk: Desk, filler: FillerShape, sql: str, loc: Loc) -> tuple[str
         return sql, ()
     found = desk.column(table, column, at)
     taken = desk.column(table, filler.take, (*loc, "take"))
-    if found is not None and taken is not None and not table.sql and not table.is_unique((column,)):
+    if table.sql:
+        desk.draft.say(
+            at,
+            f"{table.name} is a view, to be computed for each row: write a query as the source instead",
+        )
+    elif found is not None and taken is not None and not table.is_unique((column,)):
         what = f"{table.name}.{column} is not unique, so that several rows could be found"
         desk.draft.say(at, f"{what}: look in a unique column, or write `sql` that picks one")
-    rows = f"(\n{table.sql}\n)" if table.sql else qualified(table.qualified)
-    there = f"{rows} l on l.{ident(column)} = o.k"
-    return f"(select l.{ident(filler.take)} from (select {sql} as k) o join {there})", table.reads or (table.qualified,)
+    there = f"{qualified(table.qualified)} l on l.{ident(column)} = o.k"
+    return f"(select l.{ident(filler.take)} from (select {sql} as k) o join {there})", (table.qualified,)
 
 
 # -- times --------------------------------------------------------------------------------------------------------------
@@ -95,11 +104,13 @@ def _moment(desk: Desk, source: Table, filler: FillerShape, sql: str, loc: Loc) 
     if zone is not None and (known := available_timezones()) and zone not in known:
         desk.draft.say((*loc, "zone"), f"there is no time zone {zone!r}: {instead(zone, known)}")
     if filler.format is not None:
-        return _formatted(desk, filler, filler.format, sql, loc)
+        return _formatted(desk, source, filler, filler.format, sql, loc)
     if zone is None:
         return sql
     column = source.column(filler.from_ or "")
-    kind = bare(column.type) if column is not None and filler.lookup is None else None
+    if filler.from_ is None or filler.lookup is not None:
+        desk.draft.say((*loc, "zone"), "a zone is for a source column: write `... at time zone` in the sql")
+    kind = bare(column.type) if column is not None else None
     if kind is not None and kind.is_text:
         return f"{sql} || {literal(f' {zone}')}"
     if kind is not None and kind.name not in ("timestamp", "date"):
@@ -107,10 +118,20 @@ def _moment(desk: Desk, source: Table, filler: FillerShape, sql: str, loc: Loc) 
     return f"({sql})::timestamp at time zone {literal(zone)}"
 
 
-def _formatted(desk: Desk, filler: FillerShape, form: str, sql: str, loc: Loc) -> str:
+def _formatted(desk: Desk, source: Table, filler: FillerShape, form: str, sql: str, loc: Loc) -> str:
     parts = [found[0] for found in _PART.finditer(form)]
+    between = _PART.sub(" ", form)
+    column = desk.source.tables[source.qualified].column(filler.from_ or "")
+    if column is not None and not bare(column.type).is_text:
+        desk.draft.say((*loc, "format"), f"{column.name} is {column.type.formatted}, not a text: leave `format` out")
+    if stray := re.search(r"[A-SU-Za-z]+", between):  # the T of ISO 8601 stands between parts
+        what = f"{form} has {stray[0]!r}, which is no part of a time"
+        desk.draft.say((*loc, "format"), f"{what}: write its parts ({', '.join(PARTS)}) and what stands between them")
     needed = TIMES.get(filler.convert or "", "").split()
-    lacking = [part for part in needed if part not in parts]
+    named = {*parts, *("HH" for part in parts if part.startswith("HH"))}
+    if named & {"MI", "SS", "MS", "AM"}:
+        needed = [*needed, "HH"] if needed else needed
+    lacking = [part for part in needed if part not in named]
     twice = [part for part in parts if parts.count(part) > 1]
     if not needed:
         desk.draft.say(
@@ -132,9 +153,16 @@ def _formatted(desk: Desk, filler: FillerShape, form: str, sql: str, loc: Loc) -
 
 
 def _pattern(form: str) -> Iterator[str]:
-    end = 0
-    for found in _PART.finditer(form):
-        yield re.escape(form[end : found.start()]) + PARTS[found[0]]
+    end, found_all = 0, list(_PART.finditer(form))
+    bounds = {found.start() for found in found_all} | {found.end() for found in found_all}
+    for found in found_all:
+        beside = found.end() in {f.start() for f in found_all} or (
+            found.start() and found.start() == end and end in bounds
+        )
+        part = (
+            PARTS[found[0]].replace("{1,2}", "{2}") if beside else PARTS[found[0]]
+        )  # nothing else tells where it ends
+        yield re.escape(form[end : found.start()]) + part
         end = found.end()
     yield re.escape(form[end:])
 
@@ -165,9 +193,15 @@ def _json(desk: Desk, source: Table, raw: object, loc: Loc) -> str:
     if isinstance(raw, Mapping) and list(raw) == ["value"]:
         return f"{literal(json_text(raw['value']))}::jsonb"
     if isinstance(raw, Mapping):
-        parts = [f"{literal(str(key))}, {_json(desk, source, value, (*loc, str(key)))}" for key, value in raw.items()]
-        return f"jsonb_build_object({', '.join(parts)})"
+        pairs = [f"{literal(str(key))}, {_json(desk, source, value, (*loc, str(key)))}" for key, value in raw.items()]
+        return _built("jsonb_build_object", pairs)
     if isinstance(raw, list):
-        return f"jsonb_build_array({', '.join(_json(desk, source, v, (*loc, i)) for i, v in enumerate(raw))})"
+        return _built("jsonb_build_array", [_json(desk, source, v, (*loc, i)) for i, v in enumerate(raw)])
     desk.draft.say(loc, "is no column: write a source column, `{sql: ...}`, or `{value: ...}` for a constant")
     return "null"
+
+
+def _built(function: str, parts: list[str]) -> str:
+    """A call for every 40 parts, for a function takes no more than 100 arguments."""
+    calls = [f"{function}({', '.join(parts[at : at + 40])})" for at in range(0, max(len(parts), 1), 40)]
+    return f"({' || '.join(calls)})" if len(calls) > 1 else calls[0]

@@ -124,6 +124,7 @@ def _hop(
         if isinstance(rows, str):
             desk.draft.say(loc, rows, text.landing)
             return None, reached
+        desk.ask(rows, "1", loc, lambda _: None, text.landing)  # whether its rows can be told apart so
         pick = " ".join(filter(None, (text.pick, text.by)))
         return replace(hop, table=rows.qualified, pick=pick, of=text.table), rows
     if text.climb:

@@ -7,7 +7,7 @@ import re
 from rowcall.mapping.desk import Desk, Probe, no_column
 from rowcall.mapping.model import VIEW, Loc
 from rowcall.mapping.words import too_long
-from rowcall.schema import Column, Table, Unique
+from rowcall.schema import Column, Table
 from rowcall.sql import ident, qualified
 
 FIRST, LATEST, MAJORITY = "first", "latest", "majority"
@@ -46,15 +46,17 @@ def picked(desk: Desk, table: Table, to_column: str, pick: str, by: str | None, 
     are the rows that hand on what most of them do in the column `onward`: several values where as many rows hand these on.
     """
     name = f"{table.qualified} {pick} {by or onward or ''} of {to_column}"
-    relation, at = qualified(table.qualified) if not table.sql else f"(\n{table.sql}\n) v", ident("t", to_column)
+    relation, at = qualified(table.qualified) if not table.sql else f"(\n{table.sql}\n)", ident("t", to_column)
     if pick == MAJORITY:
+        if by is not None:
+            return "a majority is counted by what rows hand on, not by a column: write `majority` alone"
         if onward is None:
             return "a majority is of what rows hand on: write the next hop behind it"
         votes = f"count({ident('t', onward)}) over (partition by {at}, {ident('t', onward)}) as rowcall_votes"
         most = f"select v.*, max(rowcall_votes) over (partition by {ident('v', to_column)}) as rowcall_most"
         listed = ", ".join(ident("w", c.name) for c in table.columns)
         sql = f"select {listed} from ({most} from (select t.*, {votes} from {relation} t) v) w where rowcall_votes = rowcall_most"
-        return _add(desk, name, _derived(table, name, sql, ()))
+        return _add(desk, name, _derived(table, name, sql))
     if by is None:
         return f"write which column tells the {pick} row: `{pick} <column>`"
     if table.column(by) is None:
@@ -62,18 +64,18 @@ def picked(desk: Desk, table: Table, to_column: str, pick: str, by: str | None, 
     if table.primary_key is None:
         return f"{table.name} has no primary key, by which rows with the same {by} could be told apart: write a view that picks one"
     way = "desc" if pick == LATEST else "asc"
-    order = ", ".join(
-        [f"{ident('t', by)} {way} nulls last", *(f"{ident('t', c)} {way}" for c in table.primary_key.columns)]
-    )
-    sql = f"select distinct on ({at}) t.* from {relation} t where {at} is not null order by {at}, {order}"
-    return _add(desk, name, _derived(table, name, sql, (Unique("", (to_column,)),)))
+    order = ", ".join([f"{ident('t', by)} {way}", *(f"{ident('t', c)} {way}" for c in table.primary_key.columns)])
+    known = f"{at} is not null and {ident('t', by)} is not null"
+    sql = f"select distinct on ({at}) t.* from {relation} t where {known} order by {at}, {order}"
+    return _add(desk, name, _derived(table, name, sql))
 
 
-def _derived(table: Table, name: str, sql: str, uniques: tuple[Unique, ...]) -> Table:
+def _derived(table: Table, name: str, sql: str) -> Table:
+    """No column of it is unique, as far as paths are concerned: that there is no row is no contradiction to other ways."""
     columns = tuple(Column(c.name, c.type, c.not_null) for c in table.columns)
     reads = table.reads or (table.qualified,)
     base = table.base or ("" if table.sql else table.qualified)
-    return Table(VIEW, name, columns, "q", uniques=uniques, base=base, sql=sql, reads=reads)
+    return Table(VIEW, name, columns, "q", base=base, sql=sql, reads=reads)
 
 
 def _add(desk: Desk, name: str, table: Table) -> Table:

@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from rowcall.errors import UsageError
 from rowcall.ledger.book import NULLED_REFERENCE, ChunkRecord, EntityRecord
 from rowcall.ledger.catch_ups import CHANGE, CatchUpBook
 from rowcall.move import encode
@@ -22,6 +24,7 @@ from rowcall.move.belt import Tables
 from rowcall.move.changes import Changes
 from rowcall.move.gathered import Gathered, Rejected
 from rowcall.move.group import into_stage
+from rowcall.move.halving import by_halves
 from rowcall.move.mend import KEYS
 from rowcall.move.removal import Removal
 from rowcall.move.rewrite import rewrite
@@ -35,13 +38,21 @@ from rowcall.plan.judge import Judge
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
-from rowcall.postgres.copy import Refusal, copy_in
+from rowcall.postgres.copy import Refusal, copy_in, insert
 from rowcall.progress import Meter, OnProgress
 from rowcall.sql import ident, literal, qualified
 
 
 class _Fell(Exception):
     """Rows of a cyclic group fell: those that need them are to be judged without them."""
+
+
+class _Torn(Exception):
+    """Rows of a cyclic group that were written by half."""
+
+    def __init__(self, rows: Sequence[tuple[Judge, dict[str, str]]]) -> None:
+        self.rows = rows
+        super().__init__(f"{len(rows)} entities")
 
 
 class _Gathered(Gathered):
@@ -52,12 +63,14 @@ class _Gathered(Gathered):
 
 
 SENT = 50_000  # changes at a time
+MANY = 1_000  # rows gone at the source: fewer are removed, even if they were all
 INSERT, UPDATE = "insert", "update"
 # The keys of what a change does with the row in the target, see ledger/catch_ups.sql. {gone}: what the mapping says of a row that
 # the source has deleted.
 _WHAT = """
 select {n}::smallint as entity, key, was, held, gone, now, cause, row_hash,
-       case when now = 'migrated' and (was = 'migrated' or gone is not null) then 'update'
+       case when now = 'migrated' and was = 'migrated' and same then 'book'
+            when now = 'migrated' and (was = 'migrated' or gone is not null) then 'update'
             when now = 'migrated' then 'insert'
             when now is null and (was = 'migrated' or gone is not null) then '{gone}'
             when was = 'migrated' and held = 'repaired' and now = 'quarantined' then 'compare'
@@ -74,12 +87,13 @@ class CatchUp:
 
     def __init__(
         self, plan: Plan, worker: Worker, changes: Changes, tables: Tables, snapshot: int, taken_at: datetime,
-        on_progress: OnProgress,
+        on_progress: OnProgress, overwrite: bool,
     ) -> None:  # fmt: skip
         self.plan, self.worker, self.changes, self.tables = plan, worker, changes, tables
         self.records = changes.records
         self.parents = {p for step in plan.steps for j in step.judges for p in j.parents}
         self.snapshot, self.taken_at, self.on_progress = snapshot, taken_at, on_progress
+        self.overwrite = overwrite
         self.session, self.duck = worker.session, worker.duck
         self.book = CatchUpBook(self.session)
         self.fell: dict[str, list[pa.Table]] = {}  # entity -> rows that cannot migrate after all, as verdicts.REJECTED
@@ -88,18 +102,22 @@ class CatchUp:
     def __call__(self) -> int:
         """Its number in the book."""
         self.session.execute("set constraints all immediate")
+        # A policy that hides rows from us would hide who refers to rows that are to go: an error is better.
+        self.session.execute("set local row_security = off")
         self.number = self.book.next()
         self.chunks = int(self.book.rows("next_chunk")[0][0])  # of the new rows: one for each entity
         self.book.do("begin", self.number, self.snapshot, self.taken_at)
         self._send()
         removal = Removal(self.session, list(self.records.values()))
-        removal.look()
+        removal.look(overwrite=self.overwrite)
         removal.remove()
+        for judge in self._judges():
+            self._mark(judge)
         for step in self.plan.steps:
             self._step(step)
         removal.remove(last=True)
         for judge in self._judges():
-            self._mark(judge)
+            self._unmark(judge)
         for judge in self._judges():
             self._note(judge)
         self.book.add_xids(self.number, ours(self.session, self._versions()))
@@ -126,7 +144,18 @@ class CatchUp:
             )
             copy_in(self.session, "rowcall_change", CHANGE, blocks)
             self.book.do("ids", entity=record.id)
+            self.book.do("marks", entity=record.id)
+            self._need_rows(judge)
         self.book.do("index")
+
+    def _need_rows(self, judge: Judge) -> None:
+        """A source that lost most of its rows is more likely a mistake than a wish."""
+        ((lost, of),) = self.book.rows("lost", entity=self._record(judge).id)
+        if lost >= MANY and 2 * lost > of:
+            raise UsageError(
+                f"{lost:,} of {of:,} rows of {judge.entity.name} are gone at the source, and `deleted: delete` would remove them",
+                hint="nothing was changed; if the source is right, `rowcall run --restart` begins anew on it",
+            )
 
     def _keys(self, judge: Judge, what: str) -> list[str]:
         return [key for (key,) in self.book.rows("keys", self._record(judge).id, what)]
@@ -153,21 +182,47 @@ class CatchUp:
         refer to within the group comes last."""
         if self.fell:  # what was judged with them as parents is judged without them
             self.tables.build(step.judges)
-        for judge in step.judges if not step.group.cyclic else ():
+        if step.group.cyclic:
+            self._circle(step)
+            return
+        for judge in step.judges:
             self._update(judge)
             self._insert(judge)
-        if step.group.cyclic:
-            within = {j.entity.name: _within(step, j) for j in step.judges}
-            for judge in step.judges:
-                self._update(judge, without=within[judge.entity.name])
-            self._insert_together(step)
-            for judge in step.judges:
-                self._update(judge, only=within[judge.entity.name])
 
-    def _update(self, judge: Judge, only: frozenset[str] | None = None, without: frozenset[str] = frozenset()) -> None:
+    def _circle(self, step: Step) -> None:
+        """As often as a row turns out to take one half of its columns and not the other: it stays as it was."""
+        while True:
+            fell = {name: list(tables) for name, tables in self.fell.items()}
+            nulled = {name: list(blocks) for name, blocks in self.nulled.items()}
+            try:
+                with self.session.transaction():
+                    self._halves(step)
+                return
+            except _Torn as torn:
+                after, self.fell, self.nulled = self.fell, fell, nulled
+                for judge, why in torn.rows:
+                    keys, own = pa.array(list(why), pa.string()), self.fell.setdefault(judge.entity.name, [])
+                    found = after.get(judge.entity.name, [])[len(own) :]
+                    own += [table.filter(pc.is_in(table["key"], value_set=keys)) for table in found]
+                    self.book.do("keep", "refused", list(why), list(why.values()), self._record(judge).id)
+            self.tables.build(step.judges)
+
+    def _halves(self, step: Step) -> None:
+        within = {j.entity.name: _within(step, j) for j in step.judges}
+        for judge in step.judges:
+            self._update(judge, without=within[judge.entity.name])
+        self._insert_together(step)
+        left = [(judge, self._update(judge, only=within[judge.entity.name])) for judge in step.judges]
+        if torn := [(judge, why) for judge, why in left if why]:
+            raise _Torn(torn)
+
+    def _update(
+        self, judge: Judge, only: frozenset[str] | None = None, without: frozenset[str] = frozenset()
+    ) -> dict[str, str]:
+        """Key -> why, of the rows that stay as they are."""
         gathered, keys = self._gathered(judge), self._keys(judge, UPDATE)
         if not keys:
-            return
+            return {}
         nulled: list[tuple[str, dict[str, Any]]] = []
         columns = [o.column for o in judge.outputs if o.column not in without and (only is None or o.column in only)]
         refused = rewrite(self.session, gathered.work, self._sound(judge, keys, gathered, nulled), columns)
@@ -177,7 +232,9 @@ class CatchUp:
         taken = [(key, link) for key, link in nulled if key not in refused]
         if taken and only is None:  # the other half told them
             self.nulled.setdefault(judge.entity.name, []).append(gathered.links(taken))
-        self._learn(gathered, judge)
+        fell = {told.key: str(_rejected(told)["code"]) for told in gathered.why}
+        self._learn(gathered, judge, stay=True)
+        return fell | {key: refusal.evidence for key, refusal in refused.items()}
 
     def _sound(
         self, judge: Judge, keys: Sequence[str], gathered: Gathered, nulled: list[tuple[str, dict[str, Any]]]
@@ -229,8 +286,8 @@ class CatchUp:
         self.book.do("home", keys, ids, self._record(judge).id)
         self.nulled.setdefault(judge.entity.name, []).extend(gathered.nulled)
 
-    def _learn(self, gathered: Gathered, judge: Judge) -> None:
-        """Rows that fell: their children are to know it."""
+    def _learn(self, gathered: Gathered, judge: Judge, *, stay: bool = False) -> None:
+        """Rows that fell: their children are to know it, but for those that `stay` in the target as they were."""
         if not gathered.why:
             return
         rows = [_rejected(told) for told in gathered.why]
@@ -239,7 +296,7 @@ class CatchUp:
         self.fell.setdefault(judge.entity.name, []).append(table)
         self.duck.register("arriving", table)
         fates = fate_table(judge.entity.name)
-        if judge.entity.name in self.parents:
+        if judge.entity.name in self.parents and not stay:
             self.duck.execute(
                 f"update {fates} f set outcome = 'quarantined', root_entity = a.root_entity, root_key = a.root_key "
                 f"from arriving a where f.k = a.key::{judge.key.kind}"
@@ -247,17 +304,30 @@ class CatchUp:
         self.duck.unregister("arriving")
 
     def _mark(self, judge: Judge) -> None:
-        """Marks the rows that the source has deleted, and takes the mark from those that are back."""
+        """Marks the rows that the source has deleted."""
         record, column = self._record(judge), judge.entity.deleted.column
         if column is None:
             return
         kind = next(c.type for c in self.plan.knowledge.target.tables[record.target_table].columns if c.name == column)
         value = "true" if kind.name == "bool" else f"{literal(self.taken_at.isoformat())}::timestamptz"
-        for given, which in ((value, "what = 'mark'"), ("default", "what = 'update' and c.gone = 'marked'")):
-            self.session.execute(
-                f"update {qualified(record.target_table)} t set {ident(column)} = {given} from rowcall_change c "
-                f"where c.entity = {record.id} and c.{which} and c.kept is null and t.{ident(record.id_column)} = c.target_id"
-            )
+        refused = self._put(judge, column, value, self.book.rows("to_mark", entity=record.id))
+        if refused:
+            why = [refusal.evidence for refusal in refused.values()]
+            self.book.do("keep", "refused", [key for _, key in refused], why, record.id)
+
+    def _unmark(self, judge: Judge) -> None:
+        """Takes the mark from rows that are back."""
+        number = self._record(judge).id
+        for (column,) in self.book.rows("marked_in", entity=number):
+            self._put(judge, column, "default", self.book.rows("to_unmark", column, entity=number))
+
+    def _put(
+        self, judge: Judge, column: str, value: str, rows: Sequence[tuple[Any, ...]]
+    ) -> dict[tuple[Any, ...], Refusal]:
+        """Sets a column of rows (uuid, key); those that the target refuses, with why."""
+        table, own = self._record(judge).target_table, ident(judge.entity.id_column)
+        sql = f"update {qualified(table)} set {ident(column)} = {value} where {own} = any(".replace("%", "%%") + "%s)"
+        return by_halves(self.session, rows, lambda some: insert(self.session, sql, table, [[uid for uid, _ in some]]))
 
     # -- the ledger -------------------------------------------------------------------------------------------------
 
@@ -274,6 +344,7 @@ class CatchUp:
         changed = book.rows("quarantine_changed", entity=number)
         if repaired := [key for key, mended in changed if mended]:
             book.do("keep", "repaired", repaired, [None] * len(repaired), number)
+        book.do("reopen", entity=number)
         rejected = len(changed) + book.do("quarantine_new", entity=number)
         book.do("forget_nulled", entity=number)
         if blocks := self.nulled.get(judge.entity.name):
@@ -281,7 +352,8 @@ class CatchUp:
         book.do("chunk_sums", entity=number)
         book.do("expect", entity=number)
         book.do("gone_back", entity=number)
-        book.do("gone", self.number, entity=number)
+        book.do("gone", judge.entity.deleted.column, self.number, entity=number)
+        book.do("forget_edits", entity=number)
         book.do("kept_back", entity=number)
         book.do("kept", self.number, entity=number)
         book.do("note", self.number, rejected, entity=number)

@@ -3,7 +3,7 @@
 
 -- name: begin
 create or replace table line_{n} (k {kind}, row_hash bigint);
-create or replace table other_{n} (k {kind}, outcome varchar, cause varchar, held varchar, gone varchar);
+create or replace table other_{n} (k {kind}, outcome varchar, cause varchar, row_hash bigint, held varchar, gone varchar);
 create or replace table now_{n} (k {kind}, row_hash bigint);
 create or replace table elsewhere_{n} (k {kind}, outcome varchar, cause varchar)
 
@@ -15,11 +15,12 @@ where s.entity = {n} and s.outcome = 'migrated'
 
 -- name: others
 -- For the target's Postgres: all others; and those that the source had no more, whose target row stayed, with what became of it.
-select s.source_key::{kind} as k, s.outcome::text as outcome, s.cause, q.disposition::text as held, null::text as gone
+select s.source_key::{kind} as k, s.outcome::text as outcome, s.cause, s.row_hash,
+       case when q.disposition = 'repaired' and q.decided_by = 'rowcall' then 'kept' else q.disposition::text end as held, null::text as gone
 from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
 where s.entity = {n} and (s.outcome <> 'migrated' or q.source_key is not null)
 union all
-select g.source_key::{kind}, null, null, null, g.became from rowcall.gone_row g
+select g.source_key::{kind}, null, null, null, null, g.became from rowcall.gone_row g
 where g.entity = {n} and g.became in ('kept', 'marked');
 
 -- name: ids
@@ -42,11 +43,12 @@ with now as (
     select k, 'migrated' as outcome, null::varchar as cause, row_hash from written_{n}
     union all select k, outcome, cause, null from elsewhere_{n}
 ), was as (
-    select k, outcome, cause, held, gone from other_{n}
-    union all select k, 'migrated', null, null, null from unwritten_{n}
-    union all select l.k, 'migrated', null, null, null from line_{n} l semi join written_{n} w on w.k = l.k
+    select k, outcome, cause, row_hash, held, gone from other_{n}
+    union all select k, 'migrated', null, null, null, null from unwritten_{n}
+    union all select l.k, 'migrated', null, null, null, null from line_{n} l semi join written_{n} w on w.k = l.k
 )
-select coalesce(n.k, l.k)::varchar as key, l.outcome as was, l.held, l.gone, n.outcome as now, n.cause, n.row_hash
+select coalesce(n.k, l.k)::varchar as key, l.outcome as was, l.held, l.gone, n.outcome as now, n.cause, n.row_hash,
+       coalesce(n.row_hash = l.row_hash, false) as same
 from now n full join was l on n.k = l.k
 where not coalesce(n.outcome = 'excluded' and l.outcome = 'excluded' and n.cause = l.cause, false);
 drop table written_{n};

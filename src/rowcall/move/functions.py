@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rowcall.plan.judge import Function, Judge
 
@@ -39,7 +40,7 @@ def _parts(function: Function, inputs: Sequence[Any], at: int, failed: list[int]
         return
     try:
         yield _called(function, inputs, rows)
-    except Exception:  # the user's own code: whatever it raises. Its text may quote a row
+    except (Exception, SystemExit):  # the user's own code: whatever it raises. Its text may quote a row
         if rows == 1:
             failed.append(at)
             yield pa.nulls(1, pa.string())
@@ -55,4 +56,7 @@ def _called(function: Function, inputs: Sequence[Any], rows: int) -> Any:
         made = made.combine_chunks()
     if not isinstance(made, pa.Array) or len(made) != rows:
         raise TypeError("a function returns one Arrow array, with a value for each row")
-    return made.cast(pa.string())
+    texts = made.cast(pa.string())
+    if pc.any(pc.match_substring(texts, "\0")).as_py():
+        raise ValueError("a text with a NUL, which Postgres does not have")
+    return texts

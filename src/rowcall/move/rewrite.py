@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from rowcall.move.assignment import Assignment
-from rowcall.move.settle import SWALLOWED
+from rowcall.move.halving import by_halves
 from rowcall.move.verdicts import Verdicts
 from rowcall.postgres.connect import Session
-from rowcall.postgres.copy import Refusal, RowsRefused, copy_in, insert
+from rowcall.postgres.copy import Refusal, copy_in, insert
 from rowcall.sql import ident, qualified
 
 _STAGE, _KEY = "rowcall_anew", "rowcall source key"
@@ -64,18 +64,7 @@ class _Anew:
 
     def update(self, keys: Sequence[str]) -> dict[str, Refusal]:
         """Key -> why, of the rows that are refused."""
-        if self.nothing or not keys or (refusal := self._try(keys)) is None:
-            return {}
-        if len(keys) == 1:
-            return {keys[0]: refusal}
-        middle = len(keys) // 2
-        return self.update(keys[:middle]) | self.update(keys[middle:])
+        return {} if self.nothing else by_halves(self.session, keys, self._try)
 
-    def _try(self, keys: Sequence[str]) -> Refusal | None:
-        try:
-            with self.session.transaction():
-                if insert(self.session, self.sql, self.table, [list(keys)]) != len(keys):
-                    raise RowsRefused(SWALLOWED)
-        except RowsRefused as error:
-            return error.refusal
-        return None
+    def _try(self, keys: list[str]) -> int:
+        return insert(self.session, self.sql, self.table, [keys])

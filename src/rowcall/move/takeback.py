@@ -17,7 +17,7 @@ from rowcall.move.bulk import put_back
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.progress import Meter, OnProgress
 from rowcall.schema import ForeignKey, Schema, Table
-from rowcall.sql import ident, qualified
+from rowcall.sql import ident, literal, qualified
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Changed:
 def _changed(entity: EntityRecord) -> str:
     return (
         f"from rowcall.written s join {qualified(entity.target_table)} t on t.{ident(entity.id_column)} = s.target_id "
-        f"where s.entity = {entity.id} and t.xmin::text::bigint not in (select xid from rowcall.own_xids)"
+        f"where s.entity = {entity.id} and (t.xmin::text::bigint not in (select xid from rowcall.own_xids) or exists "
+        f"(select from rowcall.edited_row e where e.target_table = {literal(entity.target_table)} and e.target_id = s.target_id))"
     )
 
 

@@ -165,7 +165,8 @@ def _refuse_changed(session: Session, record: RepairRecord, part: _Part) -> None
     rows = session.rows(
         f"select r.key, t.{ident(part.id_column)} is null, r.id from {part.ids} r left join {qualified(part.table)} t "
         f"on t.{ident(part.id_column)} = r.id where t.xmin is null or (t.xmin::text::bigint <> r.version "
-        "and t.xmin::text::bigint not in (select xid from rowcall.own_xids)) order by length(r.key), r.key"
+        "and t.xmin::text::bigint not in (select xid from rowcall.own_xids)) or exists (select from rowcall.edited_row e "
+        f"where e.target_table = {literal(part.table)} and e.target_id = r.id) order by length(r.key), r.key"
     )
     if rows:
         gone = sum(lost for _, lost, _ in rows)

@@ -174,11 +174,11 @@ _SOURCE = {
     "kept": "kept as the target has them",
 }
 WHY_KEPT = {
-    "edited": "somebody changed them in the target",
-    "removed": "somebody removed them from the target",
-    "repaired": "a repair made them",
-    "referred": "rows that stay refer to them",
-    "refused": "the target refuses the change",
+    "edited": "changed by somebody in the target",
+    "removed": "removed by somebody from the target",
+    "repaired": "made by a repair",
+    "referred": "referred to by rows that stay",
+    "refused": "refused by the target as the source has it now",
 }
 
 

@@ -15,7 +15,7 @@ from rowcall.explain.story import Story, StoryHop
 from rowcall.forecast import ForecastDocument
 from rowcall.ledger.book import EntitySums
 from rowcall.report.report import EntityLine, foreseen_line
-from rowcall.report.sentences import SESSION
+from rowcall.report.sentences import SESSION, WHY_KEPT
 from rowcall.report.words import count, percent, place, speed
 from rowcall.rows import Counts
 from rowcall.verify.checks import Verification
@@ -169,6 +169,11 @@ def story_text(story: Story) -> Text:
     text.append(f" ({story.cause})\n" if story.cause else "\n")
     if not story.in_source:
         text.append("The row is no longer in the source.\n", style="yellow")
+    if story.kept:
+        text.append(
+            f"Its row in the target is not as the source has it, and stays so: {WHY_KEPT[story.kept]}.\n",
+            style="yellow",
+        )
     for reference, hops in groupby(story.hops, key=lambda hop: hop.reference):
         text.append(f"\n{reference}\n", style="bold")
         text.append("".join(_hop_lines(list(hops))))

@@ -65,7 +65,10 @@ class _Accounts:
         table_of(self.duck, "source_keys", "k varchar")
         load(self.duck, "source_keys", scope.source.batches(f"select ({key})::text from {entity.relation()}"))
         table_of(self.duck, "lines", "k varchar, outcome varchar, uid uuid")
-        uid = "target_id::text" if self.target_ids else "null::text"
+        uid = "null::text"
+        if self.target_ids:  # but of rows that somebody removed, which a catch-up told
+            gone = f"select source_key from rowcall.kept_row where entity = {record.id} and why = 'removed'"
+            uid = f"case when source_key not in ({gone}) then target_id::text end"
         lines = f"select source_key, outcome::text, {uid} from rowcall.settlement where entity = {record.id}"
         load(self.duck, "lines", scope.target.batches(lines))
 

@@ -21,7 +21,7 @@ union all
 select min(k) from lines where uid is not null group by uid having count(*) > 1;
 
 -- name: missing_in_target
-select k from lines l anti join target_ids t on t.id = l.uid where l.outcome = 'migrated';
+select k from lines l anti join target_ids t on t.id = l.uid where l.outcome = 'migrated' and l.uid is not null;
 
 -- name: foreign_in_target
 select t.id::varchar as k from target_ids t anti join known_ids n on n.id = t.id;
