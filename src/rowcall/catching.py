@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rowcall import explain
 from rowcall.desk import Desk
-from rowcall.errors import BudgetExceeded, NotConserved
+from rowcall.errors import BudgetExceeded, NotConserved, UsageError
 from rowcall.ledger import CatchUpBook, CatchUpRecord, Ledger
 from rowcall.move.belt import Stop, interruptible
 from rowcall.move.budget import over_budget
@@ -41,6 +41,12 @@ def catch_up(
     if snapshot.visible == desk.ledger.read_until() and not overwrite:
         notify("this run is complete, and nothing has changed at the source since it was read")
         return None
+    ((probe,),) = CatchUpBook(desk.target).rows("probe")
+    if probe != desk.workspace.hash_probe():
+        raise UsageError(
+            "this run wrote its rows with a version of DuckDB that hashes otherwise, so that nothing tells which have changed",
+            hint="install the version of then, or begin anew with `rowcall run --restart`",
+        )
     crew = desk.crew(snapshot, stop)
     changes = Changes(desk.workspace.cursor(), desk.reader("target"), {e.name: e for e in desk.ledger.entities()})
     desk.workspace.duck.execute(f"set memory_limit = '{MEMORY}'")

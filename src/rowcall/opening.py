@@ -7,6 +7,7 @@ from pathlib import Path
 from rowcall import forecast
 from rowcall.desk import Desk
 from rowcall.errors import LedgerConflict, UsageError
+from rowcall.ledger import CatchUpBook
 from rowcall.ledger.records import entity_records
 from rowcall.version import __version__
 
@@ -19,6 +20,7 @@ def open_ledger(desk: Desk, folder: Path) -> bool:
             desk.ledger.create(desk.mapping.project, desk.mapping.fingerprint, __version__, found)
             for record in entity_records(desk.plan):
                 desk.ledger.add_entity(record)
+            CatchUpBook(desk.target).do("note_probe", desk.workspace.hash_probe())
         return False
     run = desk.ledger.run()
     if run.state == "undoing":

@@ -71,6 +71,11 @@ class Workspace:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         return self.duck.cursor()
 
+    def hash_probe(self) -> int:
+        """What DuckDB's hash, which may change with its version, makes of a known value; signed, as Postgres has it."""
+        row = self.duck.execute("select hash('rowcall'::blob)").fetchone()
+        return int.from_bytes(int(row[0]).to_bytes(8, "big"), "big", signed=True) if row else 0
+
     def close(self) -> None:
         self.duck.close()
         self._spill.cleanup()

@@ -370,3 +370,14 @@ def test_a_source_that_lost_most_of_its_rows(make_project: MakeProject) -> None:
     with pytest.raises(UsageError, match="1,400 of 1,500 rows of a are gone at the source"):
         p.run()
     assert p.target.value("select count(*) from a") == 1500
+
+
+def test_rows_that_were_hashed_otherwise(make_project: MakeProject) -> None:
+    p = make_project("create table a (id int primary key)", "create table a (id uuid primary key)")
+    p.write("a: {from: a}")
+    p.run()
+    p.target.execute("update rowcall.run set hash_probe = hash_probe + 1")
+    p.source.execute("insert into a values (1)")
+    with pytest.raises(UsageError, match="hashes otherwise"):
+        p.run()
+    assert p.target.value("select count(*) from a") == 0

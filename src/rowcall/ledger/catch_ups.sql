@@ -62,6 +62,12 @@ select coalesce(max(id), 0) + 1 from rowcall.catch_up;
 -- name: next_chunk
 select coalesce(max(id), 0) + 1 from rowcall.chunk;
 
+-- name: note_probe
+update rowcall.run set hash_probe = %s;
+
+-- name: probe
+select hash_probe from rowcall.run;
+
 -- name: begin
 insert into rowcall.catch_up (id, snapshot, started_at, xids)
 values (%s, %s, %s, array[pg_current_xact_id()::text::numeric %% 4294967296]::bigint[]);

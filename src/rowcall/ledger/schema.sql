@@ -19,6 +19,7 @@ create table rowcall.run (
     finished_at         timestamptz,
     forecast            jsonb,
     verification        jsonb,
+    hash_probe          bigint,  -- what a known row hashes to: by another hash nothing can be told of what was written
     mapping             text,  -- the project file without its endpoints, for workers on other machines
     only_one            boolean not null default true unique check (only_one),
     check (state <> 'complete' or finished_at is not null)
