@@ -57,7 +57,7 @@ CASES: list[tuple[str, str, str, str]] = [
     ("  pairs:\n", "  pears:\n", "pears", "the target has no table 'pears': did you mean 'pairs'?"),
     ("  pairs:\n", f"  {LONG}:\n    to: pairs\n", LONG, "Postgres keeps 63"),
     ("  pairs:\n", '  "a pair":\n    to: pairs\n', '"a pair"', "is no name for an entity"),
-    ("from: dispatch_pair\n    columns: {note: note}", "from: dispatch_log", "pairs:", "dispatch_log has no primary key: dispatch_log needs a unique index"),
+    ("from: dispatch_pair\n    columns: {note: note}", "from: dispatch_log", "pairs:", "dispatch_log has no primary key: dispatch_log has no unique index"),
     ("key: id", "key: ident", "ident", "dispatch_record has no column 'ident'"),
     ("key: id", "key: author_id", "author_id\n    id", "author_id may be NULL, so it is no key: write `key: id`"),
     ("key: id", "key: created_at", "created_at\n    id", "(created_at) is not unique in the catalog, so it is no key: write `key: id`"),

@@ -94,7 +94,7 @@ def test_a_row_on_which_it_fails_is_quarantined_and_no_other(make_project: MakeP
     )
     assert made.values("a", "v")["99"] == "100"
     (told,) = made.rejections("a", "13")
-    assert told["evidence"] == "columns.v"
+    assert told["evidence"] == "columns.v (ValueError)"
     assert "bad rows" not in str(told)
     made.source.execute("update a set n = 14 where id = 13")
     made.run()  # and is taken up once it is mended

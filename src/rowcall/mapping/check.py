@@ -112,6 +112,7 @@ def entity_of(desk: Desk, one: Frame) -> Entity | None:
         query=one.query,
         ids=_ids(desk, one),
         deleted=_deleted(desk, one),
+        declared=one.declared,
     )
 
 

@@ -42,6 +42,7 @@ class Frame:
     id_column: str | None = None
     query: Query | None = None
     base: Table | None = None
+    declared: bool = False
 
     @property
     def home(self) -> Table | None:

@@ -271,6 +271,11 @@ class EntityShape(Shape):
     from_: Any = Field(default=None, alias="from", description="the source table, or a query")
     to: Text | None = Field(default=None, description="the target table; the entity's name unless written")
     key: Texts | None = Field(default=None, description="the source's key; its primary key unless written")
+    rows: Literal["unique", "counted"] | None = Field(
+        default=None,
+        description="of a table without a key in the catalog: unique: the `key` is one, and is checked before rows are read; "
+        "counted: there is none, and equal rows are told apart by counting them",
+    )
     id: Text | None = Field(default=None, description="the target's uuid key column; its primary key unless written")
     identity: Annotated[Text, AfterValidator(read_identity)] | None = Field(
         default=None, description="the word that ids are made with; the entity's name unless written"

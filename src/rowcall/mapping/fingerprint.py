@@ -33,7 +33,7 @@ def _rule(rule: ColumnRule) -> dict[str, object]:
     return {name: value for name, value in told.items() if value or name not in ("python", "looks_in")}
 
 
-_BESIDE = {"impact", "budget", "load", "deleted"}
+_BESIDE = {"impact", "budget", "load", "deleted", "declared"}
 
 
 def _deciding(entity: Entity) -> dict[str, object]:

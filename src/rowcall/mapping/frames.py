@@ -25,8 +25,25 @@ def frame(desk: Desk, entity: EntityDraft, probe: Probe) -> Frame:
     if entity.query is not None:
         return replace(_over_query(desk, entity, entity.query, probe), **_target(desk, entity))
     source = desk.table("source", entity.table, (*loc, "from")) if entity.table else None
+    if source is not None and entity.shape.rows == "counted":
+        return replace(_counted(desk, entity, source, probe), **_target(desk, entity))
     key = _key(desk, entity, source) if source is not None and (*loc, "key") not in desk.draft.broken else ()
-    return Frame(entity, source, key=key, **_target(desk, entity))
+    return Frame(entity, source, key=key, declared=entity.shape.rows == "unique", **_target(desk, entity))
+
+
+def _counted(desk: Desk, entity: EntityDraft, table: Table, probe: Probe) -> Frame:
+    """A table without a key, as if its rows had one."""
+    loc: Loc = (*entity.loc, "rows")
+    if entity.shape.key is not None:
+        desk.draft.say(loc, "rows that are counted need no `key`: leave it out, or write `rows: unique`")
+    if table.primary_key is not None:
+        desk.draft.say(loc, f"{table.name} has a primary key, by which its rows are told apart: leave `rows` out")
+    names = tuple(column.name for column in table.columns)
+    query = Query("", table.qualified, (), names, (), (KEY,), counted=True)
+    source = _as_table(entity, query, table, Selected(table.columns, ()), probe)
+    desk.source = desk.source.beside([source])
+    desk.relations[source.qualified] = query.relation(entity.name)
+    return Frame(entity, source, None, (KEY,), None, query, table)
 
 
 class _Target(TypedDict):
@@ -171,7 +188,7 @@ def _key(desk: Desk, entity: EntityDraft, source: Table) -> tuple[str, ...]:
         return ()
     primary = source.primary_key.columns if source.primary_key else ()
     nullable = [column.name for column in known if not column.not_null and column.name not in primary]
-    if nullable or not source.is_unique(tuple(given)):
+    if entity.shape.rows != "unique" and (nullable or not source.is_unique(tuple(given))):
         what = (
             f"{', '.join(nullable)} may be NULL" if nullable else f"({', '.join(given)}) is not unique in the catalog"
         )
@@ -185,7 +202,7 @@ def _keys_to_write(source: Table) -> str:
     required = {column.name for column in source.columns if column.not_null} | set(primary)
     keys = [unique.columns for unique in source.uniques if set(unique.columns) <= required]
     if not keys:
-        return f"{source.name} needs a unique index over NOT NULL columns first; then write them as `key:`"
+        return f"{source.name} has no unique index over NOT NULL columns: write `key:` with `rows: unique`, or `rows: counted`"
     return "write " + one_of([f"`key: {key[0] if len(key) == 1 else '[' + ', '.join(key) + ']'}`" for key in keys])
 
 

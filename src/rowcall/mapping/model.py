@@ -153,6 +153,9 @@ class Query:
     further: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     ordered: bool = True
+    counted: bool = (
+        False  # no query, but a table without a key: rows have the hash of their text, and a number among equals
+    )
 
     @property
     def met(self) -> str:
@@ -163,6 +166,12 @@ class Query:
 
     def relation(self, alias: str, within: str = "true") -> str:
         """Postgres SQL for FROM. `within` is a condition over the key, put where the planner would not find it by itself."""
+        if self.counted:
+            number = "row_number() over (partition by b::text)"
+            return (
+                f"(select b.*, md5(b::text) || '-' || {number} as {KEY}, true as {RETURNED} from {qualified(self.base)} b) "
+                f"as {ident(alias)}"
+            )
         keys = ", ".join(ident("b", name) for name in self.key)
         rest = "".join(f", {ident('q', name)}" for name in self.columns if name not in self.key)
         rows, some = f"(\n{self.sql}\n) q", ""
@@ -224,6 +233,7 @@ class Entity:
     query: Query | None = None
     ids: Ids = Ids()
     deleted: Deleted = Deleted()
+    declared: bool = False  # the key is not one in the catalog: it is looked at before rows are read
 
     @property
     def given_id(self) -> bool:
@@ -238,6 +248,8 @@ class Entity:
     @property
     def written_key(self) -> tuple[str, ...]:
         """The key as the mapping has it."""
+        if self.query and self.query.counted:
+            return ("(counted rows)",)
         return (*self.query.key, *self.query.further) if self.query else self.key
 
     @property

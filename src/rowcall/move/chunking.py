@@ -10,6 +10,7 @@ from rowcall.plan.chunks import (
     Chunking,
     Span,
     bounds_sql,
+    declared_key_sql,
     ends_sql,
     fewer,
     is_number,
@@ -66,9 +67,17 @@ def _scattered(judge: Judge, reader: Reader, pages: int, least: int, width: int)
 
 
 def need_keys(judge: Judge, reader: Reader) -> None:
-    """Raises SourceUnreadable where the entity's source is a query that does not keep to its base table."""
-    if judge.entity.query is not None:
+    """Raises SourceUnreadable where a query does not keep to its base table, or a declared key is none."""
+    if judge.entity.query is not None and not judge.entity.query.counted:
         _need_keys(judge, reader)
+    if judge.entity.declared:
+        (found,) = reader.table(declared_key_sql(judge)).to_pylist()
+        for what, rows in found.items():
+            if rows:
+                raise SourceUnreadable(
+                    judge.entity.source, f"has {rows:,} {_WRONG_KEY[what]} ({', '.join(judge.entity.key)})", sqlstate="23505",
+                    hint="write a key that tells its rows apart, or `rows: counted`: see docs/mapping.md#a-table-without-a-key",
+                )  # fmt: skip
 
 
 def _need_keys(judge: Judge, reader: Reader) -> None:
@@ -82,6 +91,7 @@ def _need_keys(judge: Judge, reader: Reader) -> None:
             )  # fmt: skip
 
 
+_WRONG_KEY = {"twice": "values more than once in its declared key", "nameless": "rows with a NULL in its declared key"}
 _WRONG = {
     "twice": "keys more than once: several rows for one of its base table need further columns in `key:`",
     "strange": "rows whose key the base table does not have",

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from rowcall.plan.judge import Function, Judge
 
+Failed = tuple[int, str]  # a row's place, and the type of what was raised
+
 
 def computed(judge: Judge, batch: Any, told: str | None) -> Any:
     """The batch with what functions make of it, without what is read for them alone, and with a column `failed`: what the judge is
@@ -18,8 +20,8 @@ def computed(judge: Judge, batch: Any, told: str | None) -> Any:
     labels = np.full(batch.num_rows, told, dtype=object)
     for function in judge.functions:
         values, failed = _over(function, [batch[alias] for alias in function.inputs])
-        for place in failed:
-            labels[place] = ", ".join(filter(None, (labels[place], function.label)))
+        for place, why in failed:
+            labels[place] = ", ".join(filter(None, (labels[place], f"{function.label} ({why})")))
         kind = pa.binary() if function.raw else pa.string()
         batch = batch.set_column(batch.schema.get_field_index(function.alias), function.alias, values.cast(kind))
     gone = {alias for function in judge.functions for alias in function.inputs}
@@ -27,22 +29,22 @@ def computed(judge: Judge, batch: Any, told: str | None) -> Any:
     return (batch.select(kept) if gone else batch).append_column("failed", pa.array(labels, pa.string()))
 
 
-def _over(function: Function, inputs: Sequence[Any]) -> tuple[Any, list[int]]:
-    """Its values as texts, NULL where it fails, and the places of these rows."""
-    failed: list[int] = []
+def _over(function: Function, inputs: Sequence[Any]) -> tuple[Any, list[Failed]]:
+    """Its values as texts, NULL where it fails, and these rows."""
+    failed: list[Failed] = []
     parts = list(_parts(function, inputs, 0, failed))
     return pa.concat_arrays(parts) if parts else pa.array([], pa.string()), failed
 
 
-def _parts(function: Function, inputs: Sequence[Any], at: int, failed: list[int]) -> Iterator[Any]:
+def _parts(function: Function, inputs: Sequence[Any], at: int, failed: list[Failed]) -> Iterator[Any]:
     rows = len(inputs[0])
     if not rows:
         return
     try:
         yield _called(function, inputs, rows)
-    except (Exception, SystemExit):  # the user's own code: whatever it raises. Its text may quote a row
+    except (Exception, SystemExit) as error:  # the user's own code: whatever it raises. Its text may quote a row
         if rows == 1:
-            failed.append(at)
+            failed.append((at, type(error).__name__))
             yield pa.nulls(1, pa.string())
             return
         middle = rows // 2

@@ -154,6 +154,16 @@ def bounds_sql(judge: Judge, rows: int) -> str:
     )
 
 
+def declared_key_sql(judge: Judge) -> str:
+    """Postgres SQL: of a key that is not in the catalog (twice, nameless): values that come more than once, rows with a NULL."""
+    null = " or ".join(f"{ident(name)} is null" for name in judge.entity.key)
+    source, names = qualified(judge.entity.source), judge.key.names
+    return (
+        f"select (select count(*) from (select from {source} where not ({null}) group by {names} having count(*) > 1) t) as twice, "
+        f"(select count(*) from {source} where {null}) as nameless"
+    )
+
+
 def query_keys_sql(judge: Judge) -> str:
     """Postgres SQL: of a source that is a query (twice, strange, nameless): keys that it returns more than once, rows whose key its
     base table does not have, rows whose key is NULL."""

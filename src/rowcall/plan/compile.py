@@ -341,7 +341,7 @@ from judged j
         # Where a condition itself fails the row is neither in nor out; any other failure does not matter to it.
         failed = "contains(', ' || j.failed, ', where.')"
         first = ""  # what a query does not return has nothing on which a condition could fail
-        if self.entity.query is not None:
+        if self.entity.query is not None and not self.entity.query.counted:
             first = f"when j.where0 is not true then {literal(self.entity.where[0].name)}"
         return f"case {first} when {failed} then null {branches} end" if branches else "null::varchar"
 

@@ -115,7 +115,12 @@ class Creator:
 
     def _derived(self, child: Entity, column: str, home: Entity, values: Mapping[str, Any]) -> Entity:
         raw: dict[str, Any] = {"from": child.source, "to": home.target, "key": list(child.key), "id": home.id_column}
-        if (query := child.query) is not None:
+        if (query := child.query) is not None and query.counted:
+            raw = {name: value for name, value in raw.items() if name != "key"} | {
+                "from": query.base,
+                "rows": "counted",
+            }
+        elif query is not None:
             raw |= {"from": {"query": query.sql, "base": query.base}, "key": list(child.written_key)}
         raw |= {"identity": f"made.{child.identity}.{re.sub(_PARTING, _hex, column)}", "columns": {}, "references": {}}
         if home.ids.version == 4:  # nobody is to compute the ids of that table
