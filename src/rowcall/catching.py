@@ -66,9 +66,9 @@ def _write(
     on_progress: OnProgress,
     overwrite: bool,
 ) -> CatchUpRecord:
-    if over_budget(desk.mapping, judged.counts):
+    if spent := over_budget(desk.mapping, judged.counts):
         raise BudgetExceeded(
-            "more rows are rejected now than the error budget allows: nothing was changed",
+            f"{spent}; nothing was changed",
             hint="see `rowcall check`; raise `error_budget` in the mapping, or mend the source, and run again",
         )
     try:

@@ -23,6 +23,7 @@ from rowcall.postgres.shell import psql as run_psql
 from rowcall.repair_commands import dispose, purge, remedies, repair_app
 from rowcall.report import (
     Report,
+    caught,
     caught_up,
     cause_lines,
     causes_table,
@@ -189,7 +190,7 @@ def run(
         f"{totals.excluded:,} excluded · {result.seconds:.1f} s · forecast matched: {_yes(result.forecast_matched)}"
     )
     if result.caught_up:
-        screen.show(caught_up(result.caught_up))
+        screen.show(caught_up(result.caught_up), *(f"  {line}" for line in caught(result.caught_up)))
     screen.show(*map(kept, result.kept))
     if result.kept:
         screen.show("see which they are: `select * from rowcall.kept_row` in the target")

@@ -144,7 +144,7 @@ class Migration:
                     desk.source, desk.plan, sum(c.source for c in judged.counts.values()), time.monotonic() - started
                 ),
                 foreseen_notes(desk.plan),
-                over_budget(desk.mapping, judged.counts),
+                bool(over_budget(desk.mapping, judged.counts)),
                 rehearsed.as_json(),
                 rehearsed.decided,
             )

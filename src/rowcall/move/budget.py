@@ -40,13 +40,8 @@ class BudgetWatch:
     def _spent(self, records: Sequence[EntityRecord]) -> str:
         """Which budget is spent, "" if none is."""
         expected = {e.name: e.rows_expected or 0 for e in records}
-        cases = [(b, self.quarantined.get(name, 0), expected[name], name) for name, b in self.budgets.items()]
-        if self.total is not None:
-            cases.append((self.total, sum(self.quarantined.values()), sum(expected.values()), "the run"))
-        for budget, rows, of, what in cases:
-            if rows > allowed(budget, of):
-                return f"the error budget of {what} is spent: {rows} rows quarantined, {allowed(budget, of)} allowed"
-        return ""
+        counts = {n: Counts(source=of, quarantined=self.quarantined.get(n, 0)) for n, of in expected.items()}
+        return spent(self.budgets, self.total, counts)
 
     def _count(self, records: Sequence[EntityRecord]) -> bool:
         """Counts what was estimated; whether there was any."""
@@ -62,8 +57,17 @@ def allowed(budget: Budget, of: int) -> int:
     return budget.rows if budget.rows is not None else int((budget.share or 0) * of)
 
 
-def over_budget(mapping: Mapping, counts: MappingOf[str, Counts]) -> bool:
-    """Whether a run with these sums would be stopped."""
-    total = sum(counts.values(), Counts())
-    budgets = [(e.budget, counts[e.name]) for e in mapping.entities if e.budget] + [(mapping.budget, total)]
-    return any(b is not None and c.quarantined > allowed(b, c.source) for b, c in budgets)
+def over_budget(mapping: Mapping, counts: MappingOf[str, Counts]) -> str:
+    """Which budget a run with these sums spends, "" if none: it would be stopped."""
+    return spent({e.name: e.budget for e in mapping.entities if e.budget}, mapping.budget, counts)
+
+
+def spent(budgets: MappingOf[str, Budget], total: Budget | None, counts: MappingOf[str, Counts]) -> str:
+    """Which budget is spent by these sums, "" if none is. `budgets` are those of entities, `total` that of the run."""
+    cases = [(budget, counts[name], name) for name, budget in budgets.items()]
+    if total is not None:
+        cases.append((total, sum(counts.values(), Counts()), "the run"))
+    for budget, sums, what in cases:
+        if sums.quarantined > (most := allowed(budget, sums.source)):
+            return f"the error budget of {what} is spent: {sums.quarantined} rows quarantined, {most} allowed"
+    return ""

@@ -2,7 +2,7 @@ from rowcall.report.html import html
 from rowcall.report.markdown import markdown
 from rowcall.report.repairs import effect_parts, offers_parts, repairs_table, replayed_lines, retried_line, undone_line
 from rowcall.report.report import EntityLine, Report, build_report, entity_line, foreseen_line
-from rowcall.report.sentences import caught_up, kept
+from rowcall.report.sentences import caught, caught_up, kept
 from rowcall.report.text import (
     cause_lines,
     causes_table,
@@ -19,6 +19,7 @@ __all__ = [
     "EntityLine",
     "Report",
     "build_report",
+    "caught",
     "caught_up",
     "cause_lines",
     "causes_table",

@@ -116,9 +116,8 @@ def _environment() -> Environment:
 
 
 SENTENCES = (
-    "behind", "caught_up", "decided", "differences", "foreseen", "going_on", "gone", "headline", "how_to_ask", "kept", "next_steps",
-    "priority", "proof_state",
-    "proof_story", "purged", "repaired", "verified",
+    "behind", "caught_up", "decided", "differences", "foreseen", "going_on", "gone", "headline", "how_to_ask",
+    "kept", "next_steps", "priority", "proof_state", "proof_story", "purged", "repaired", "verified",
 )  # fmt: skip
 
 

@@ -70,7 +70,9 @@ def _repairs(report: Report) -> Iterator[str]:
 def _catch_ups(report: Report) -> Iterator[str]:
     if report.catch_ups:
         yield "## Catching up with the source\n"
-        yield from (f"- {record.id}. {sentences.caught_up(record)}" for record in report.catch_ups)
+        for record in report.catch_ups:
+            yield f"- {record.id}. {sentences.caught_up(record)}"
+            yield from (f"  - {line}" for line in sentences.caught(record))
         yield from (f"- **{sentences.kept(aside)}**" for aside in report.kept)
         yield from (f"- {sentences.gone(aside)}" for aside in report.gone)
         yield ""

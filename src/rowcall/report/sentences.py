@@ -12,7 +12,7 @@ from rowcall.explain.proof import CHECKED, Proof
 from rowcall.ledger.catch_ups import Aside, CatchUpRecord, CaughtUp
 from rowcall.ledger.repairs import Decision, Purge, RepairRecord
 from rowcall.report.report import Progress, Report
-from rowcall.report.words import count, duration, moment, percent, rate
+from rowcall.report.words import are, count, duration, moment, percent, rate
 from rowcall.rows import Reason
 
 # How rowcall's own sessions are set, as far as the meaning of a query hangs on it.
@@ -154,16 +154,20 @@ def repaired(record: RepairRecord) -> str:
 
 
 def caught_up(record: CatchUpRecord) -> str:
-    """What one catch-up did, by entity."""
-    told = "; ".join(_caught(line) for line in record.entities if line.any)
-    at = moment(record.started_at.isoformat())
-    return f"caught up with the source as it was on {at}: {told or 'nothing of what changed touches the target'}"
+    """When one catch-up was, and whether it did anything."""
+    nothing = "" if any(line.any for line in record.entities) else ": nothing of what changed touches the target"
+    return f"caught up with the source as it was on {moment(record.started_at.isoformat())}{nothing}"
+
+
+def caught(record: CatchUpRecord) -> list[str]:
+    """What it did, by entity."""
+    return [_caught(line) for line in record.entities if line.any]
 
 
 def _caught(line: CaughtUp) -> str:
     parts = [f"{count(rows)} {name}" for name, rows in vars(line).items() if name in _TARGET and rows]
     parts += [f"{count(rows)} {_SOURCE[name]}" for name, rows in vars(line).items() if name in _SOURCE and rows]
-    return f"{line.entity} {', '.join(parts)}"
+    return f"{line.entity}: {', '.join(parts)}"
 
 
 _TARGET = ("inserted", "updated", "removed")
@@ -184,12 +188,19 @@ WHY_KEPT = {
 
 def kept(aside: Aside) -> str:
     """Target rows that are not as the source has them."""
-    return f"{count(aside.rows, 'row')} of {aside.entity} differ from the source, and stay so: {WHY_KEPT[aside.why]}"
+    rows, differ, stay = (
+        count(aside.rows, "row"),
+        are(aside.rows, "differs", "differ"),
+        are(aside.rows, "stays", "stay"),
+    )
+    return f"{rows} of {aside.entity} {differ} from the source, and {stay} so: {WHY_KEPT[aside.why]}"
 
 
 def gone(aside: Aside) -> str:
     """Migrated rows that the source has no more."""
-    return f"{count(aside.rows, 'row')} of {aside.entity} are gone at the source: {aside.why} in the target"
+    return (
+        f"{count(aside.rows, 'row')} of {aside.entity} {are(aside.rows)} gone at the source: {aside.why} in the target"
+    )
 
 
 def purged(purge: Purge) -> str:
