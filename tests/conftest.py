@@ -31,7 +31,15 @@ from rowcall.postgres.embedded_programs import unprivileged
 NAMESPACE = UUID("5b0e7f0c-0000-4000-8000-00000000000b")
 SYSTEM_15 = Path("/usr/lib/postgresql/15/bin")
 DATABASES = count(1)
-LONG = {"test_sequences.py", "test_killed.py", "test_console.py", "test_repair.py", "test_cli.py", "test_scaling.py"}
+LONG = {
+    "test_sequences.py",
+    "test_killed.py",
+    "test_console.py",
+    "test_repair.py",
+    "test_cli.py",
+    "test_scaling.py",
+    "test_moved.py",
+}
 MEMORY, ROOM = Path("/dev/shm"), 6 << 30  # bytes
 
 

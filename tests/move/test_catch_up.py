@@ -11,6 +11,7 @@ from conftest import MakeProject, Project, uid
 
 from rowcall.errors import BudgetExceeded, Interrupted, MappingError
 from rowcall.ledger import CatchUpBook
+from rowcall.migration import RunResult
 from rowcall.progress import Progress
 from rowcall.report.text import story_text
 
@@ -100,6 +101,12 @@ def fresh(
     return contents(other)
 
 
+def nothing(result: RunResult, but: str = "") -> bool:
+    """Whether a run took nothing up; a server's own housekeeping may be a transaction, after which it looks."""
+    lines = result.caught_up.entities if result.caught_up else ()
+    return not any(rows for e in lines for name, rows in vars(e).items() if name not in ("entity", but))
+
+
 def wal(project: Project) -> int:
     return int(project.target.value("select pg_current_wal_insert_lsn() - '0/0'"))
 
@@ -123,12 +130,9 @@ def test_ends_as_a_run_that_begins_anew(make_project: MakeProject, moved: Projec
     assert not any(e.kept for e in result.caught_up.entities)
     assert moved.migration.verify().ok
     moved.prove()
-    again = moved.run()  # nothing ran at the source since
-    assert again.caught_up is None
+    assert nothing(moved.run())
     moved.source.execute("create table unrelated ()")
-    again = moved.run()
-    assert again.caught_up
-    assert not any(e.any for e in again.caught_up.entities)
+    assert nothing(moved.run())
     moved.migration.undo()
     assert {table: moved.target.value(f"select count(*) from {table}") for table in TABLES} == dict.fromkeys(TABLES, 0)
 
@@ -167,7 +171,7 @@ def test_what_somebody_changed_in_the_target_stays_and_is_told(make_project: Mak
     assert told.kept == "edited"
     assert "changed by somebody in the target" in story_text(told).plain
     again = moved.run()
-    assert again.caught_up is None
+    assert nothing(again, but="kept")
     assert again.kept == result.kept  # as long as they differ
 
 
@@ -475,23 +479,21 @@ def test_a_key_that_is_gone_and_new_keys_of_several_columns(make_project: MakePr
     assert sorted(project.fates("b").items())[0] == ('[1, "a"]', "migrated")
 
 
-@pytest.mark.parametrize(
-    ("written", "told"),
-    [
-        ("gone", "says not what becomes of rows that the source deletes"),
-        ("{mark: nowhere}", "has no column 'nowhere'"),
-        ("{mark: name}", "takes no mark"),
-        ("{mark: made}", "is filled from the source"),
-    ],
-)
-def test_what_cannot_be_done_with_deleted_rows_is_told_where_it_stands(
-    make_project: MakeProject, written: str, told: str
-) -> None:
+FAULTS = [
+    ("gone", "says not what becomes of rows that the source deletes"),
+    ("{mark: nowhere}", "has no column 'nowhere'"),
+    ("{mark: name}", "takes no mark"),
+    ("{mark: made}", "is filled from the source"),
+]  # fmt: skip
+
+
+def test_what_cannot_be_done_with_deleted_rows_is_told_where_it_stands(make_project: MakeProject) -> None:
     project = make_project(
         "create table a (id int primary key, made timestamptz)",
         "create table a (id uuid primary key, name text, made timestamptz)",
     )
-    project.write(f"a: {{from: a, columns: {{made: made}}, deleted: {written}}}")
-    with pytest.raises(MappingError, match=told) as found:
-        project.migration.plan()
-    assert "rowcall.yaml:8:" in str(found.value)
+    for written, told in FAULTS:
+        project.write(f"a: {{from: a, columns: {{made: made}}, deleted: {written}}}")
+        with pytest.raises(MappingError, match=told) as found:
+            project.migration.plan()
+        assert "rowcall.yaml:8:" in str(found.value)

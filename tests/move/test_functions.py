@@ -129,28 +129,29 @@ def test_one_that_does_not_answer_for_each_row(make_project: MakeProject, name: 
     assert set(made.fates("a").values()) == {"expression_failed"}
 
 
-@pytest.mark.parametrize(
-    ("filler", "told"),
-    [
-        ("{python: functions.nobody, of: n}", "has no function 'nobody'"),
-        ("{python: functions.NOTHING, of: n}", "has no function 'NOTHING'"),
-        ("{python: other.f, of: n}", "other.py in the project's folder: No such file"),
-        ("{python: broken.f, of: n}", "broken.py cannot be loaded (ZeroDivisionError)"),
-        ("{python: ../functions.same, of: n}", "names no function"),
-        ("{python: same, of: n}", "names no function"),
-        ("{python: functions.same}", "write both"),
-        ("{python: functions.same, of: [n, m]}", "has no column 'm'"),
-        ("{python: functions.same, of: n, clean: trim}", "needs a value of the row"),
-        ("{python: functions.same, of: n, from: n}", "more than one thing"),
-    ],
-)
-def test_what_is_no_function_is_told(make_project: MakeProject, filler: str, told: str) -> None:
-    made = project(make_project, "text", filler)
+FAULTS = [
+    ("{python: functions.nobody, of: n}", "has no function 'nobody'"),
+    ("{python: functions.NOTHING, of: n}", "has no function 'NOTHING'"),
+    ("{python: other.f, of: n}", "other.py in the project's folder: No such file"),
+    ("{python: broken.f, of: n}", "broken.py cannot be loaded (ZeroDivisionError)"),
+    ("{python: ../functions.same, of: n}", "names no function"),
+    ("{python: same, of: n}", "names no function"),
+    ("{python: functions.same}", "write both"),
+    ("{python: functions.same, of: [n, m]}", "has no column 'm'"),
+    ("{python: functions.same, of: n, clean: trim}", "needs a value of the row"),
+    ("{python: functions.same, of: n, from: n}", "more than one thing"),
+]  # fmt: skip
+
+
+def test_what_is_no_function_is_told(make_project: MakeProject) -> None:
+    made = project(make_project, "text", "first")
     (made.folder / "broken.py").write_text("1 / 0")
-    with pytest.raises(MappingError) as found:
-        made.migration.plan()
-    assert told in str(found.value), str(found.value)
-    assert "rowcall.yaml:8:" in str(found.value)
+    for filler, told in FAULTS:
+        made.write(f"a: {{from: a, columns: {{v: {filler}}}}}")
+        with pytest.raises(MappingError) as found:
+            made.migration.plan()
+        assert told in str(found.value), (filler, str(found.value))
+        assert "rowcall.yaml:8:" in str(found.value)
 
 
 def test_its_file_is_a_part_of_the_mapping(make_project: MakeProject) -> None:

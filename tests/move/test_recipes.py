@@ -32,38 +32,37 @@ def project(make: MakeProject, kind: str, filler: str, required: bool = False) -
     return made
 
 
-@pytest.mark.parametrize(
-    ("kind", "filler", "values"),
-    [
-        ("text", "{from: raw, clean: [trim, collapse]}", {"1": "Zoë Smith", "2": "\x01", "3": "", "4": None, "5": "e\u0301"}),
-        ("text", "{from: raw, clean: [printable, trim, empty]}", {"1": "Zoë\t Smith", "2": None, "3": None, "4": None, "5": "e\u0301"}),
-        ("text", "{from: raw, clean: [nfc, upper], default: nobody}", {"1": "  ZOË\t SMITH\u00a0 ", "2": "\x01", "3": " ", "4": "nobody", "5": "É"}),
-        ("text", "{sql: upper(kind), clean: lower}", {"1": "x", "2": "y", "3": "", "4": None, "5": "z"}),
-        ("text", "{from: status_id, lookup: status.id, take: label}", {"1": "open", "2": "closed", "3": None, "4": None, "5": "open"}),
-        ("text", "{from: status_id, lookup: status.id, take: label, default: unknown}", {"1": "open", "2": "closed", "3": "unknown", "4": "unknown", "5": "open"}),
-        ("text", "{from: status_id, lookup: status.id, take: code, map: {o: O, c: C, null: N}}", {"1": "O", "2": "C", "3": "N", "4": "N", "5": "O"}),
-        ("text", "{from: odd, lookup: odd name.the id, take: id}", {"1": "seven", "2": None, "3": None, "4": None, "5": "seven"}),
-        ("int", "{from: kind, lookup: odd name.t.k, take: the id}", {}),
-        ("int", "{sql: kind, lookup: status.code, take: id, default: 0}", dict.fromkeys("12345", "0")),
-        ("int", "{from: n, default: 42}", {"1": "5", "2": "42", "3": "0", "4": "42", "5": "1"}),
-        ("timestamptz", "{from: made, zone: Europe/Zurich}", {"1": "2024-07-01 10:00:00+00", "2": "2024-01-01 11:00:00+00", "3": None, "4": None, "5": None}),
-        ("timestamptz", "{from: born, zone: Asia/Tokyo}", {"1": "2024-02-28 15:00:00+00", "2": None, "3": None, "4": None, "5": None}),
-        ("jsonb", "{json: {id: id, name: {raw: raw, n: n}, two: [kind, {value: [1, null]}], more: {sql: n + 1}}}",
-         {"1": '{"id": 1, "two": ["x", [1, null]], "more": 6, "name": {"n": 5, "raw": "  Zoë\\t Smith\u00a0 "}}',
-          "2": '{"id": 2, "two": ["y", [1, null]], "more": null, "name": {"n": null, "raw": "\\u0001"}}',
-          "3": '{"id": 3, "two": ["", [1, null]], "more": 1, "name": {"n": 0, "raw": " "}}',
-          "4": '{"id": 4, "two": [null, [1, null]], "more": null, "name": {"n": null, "raw": null}}',
-          "5": '{"id": 5, "two": ["z", [1, null]], "more": 2, "name": {"n": 1, "raw": "e\u0301"}}'}),
-    ],
-)  # fmt: skip
-def test_what_a_column_is_made_of(make_project: MakeProject, kind: str, filler: str, values: dict[str, Any]) -> None:
-    made = project(make_project, kind, filler)
-    if not values:  # a table or column with a dot in its name is for `sql`
-        with pytest.raises(MappingError, match="has no table"):
-            made.migration.plan()
-        return
+MADE: list[tuple[str, str, dict[str, Any]]] = [
+    ("text", "{from: raw, clean: [trim, collapse]}", {"1": "Zoë Smith", "2": "\x01", "3": "", "4": None, "5": "e\u0301"}),
+    ("text", "{from: raw, clean: [printable, trim, empty]}", {"1": "Zoë\t Smith", "2": None, "3": None, "4": None, "5": "e\u0301"}),
+    ("text", "{from: raw, clean: [nfc, upper], default: nobody}", {"1": "  ZOË\t SMITH\u00a0 ", "2": "\x01", "3": " ", "4": "nobody", "5": "É"}),
+    ("text", "{sql: upper(kind), clean: lower}", {"1": "x", "2": "y", "3": "", "4": None, "5": "z"}),
+    ("text", "{from: status_id, lookup: status.id, take: label}", {"1": "open", "2": "closed", "3": None, "4": None, "5": "open"}),
+    ("text", "{from: status_id, lookup: status.id, take: label, default: unknown}", {"1": "open", "2": "closed", "3": "unknown", "4": "unknown", "5": "open"}),
+    ("text", "{from: status_id, lookup: status.id, take: code, map: {o: O, c: C, null: N}}", {"1": "O", "2": "C", "3": "N", "4": "N", "5": "O"}),
+    ("text", "{from: odd, lookup: odd name.the id, take: id}", {"1": "seven", "2": None, "3": None, "4": None, "5": "seven"}),
+    ("int", "{sql: kind, lookup: status.code, take: id, default: 0}", dict.fromkeys("12345", "0")),
+    ("int", "{from: n, default: 42}", {"1": "5", "2": "42", "3": "0", "4": "42", "5": "1"}),
+    ("timestamptz", "{from: made, zone: Europe/Zurich}", {"1": "2024-07-01 10:00:00+00", "2": "2024-01-01 11:00:00+00", "3": None, "4": None, "5": None}),
+    ("timestamptz", "{from: born, zone: Asia/Tokyo}", {"1": "2024-02-28 15:00:00+00", "2": None, "3": None, "4": None, "5": None}),
+    ("jsonb", "{json: {id: id, name: {raw: raw, n: n}, two: [kind, {value: [1, null]}], more: {sql: n + 1}}}",
+     {"1": '{"id": 1, "two": ["x", [1, null]], "more": 6, "name": {"n": 5, "raw": "  Zoë\\t Smith\u00a0 "}}',
+      "2": '{"id": 2, "two": ["y", [1, null]], "more": null, "name": {"n": null, "raw": "\\u0001"}}',
+      "3": '{"id": 3, "two": ["", [1, null]], "more": 1, "name": {"n": 0, "raw": " "}}',
+      "4": '{"id": 4, "two": [null, [1, null]], "more": null, "name": {"n": null, "raw": null}}',
+      "5": '{"id": 5, "two": ["z", [1, null]], "more": 2, "name": {"n": 1, "raw": "e\u0301"}}'}),
+]  # fmt: skip
+
+
+def test_what_a_column_is_made_of(make_project: MakeProject) -> None:
+    """Each in a column of its own."""
+    kinds = ", ".join(f"v{n} {kind}" for n, (kind, _, _) in enumerate(MADE))
+    made = make_project(SOURCE, f"create table a (id uuid primary key, {kinds})")
+    fillers = "\n".join(f"    v{n}: {filler}" for n, (_, filler, _) in enumerate(MADE))
+    made.write(f"a:\n  from: a\n  columns:\n{fillers}")
     assert made.foreseen_run().complete
-    assert made.values("a", "v") == values
+    for n, (_, filler, values) in enumerate(MADE):
+        assert made.values("a", f"v{n}") == values, filler
     assert made.migration.verify().ok
 
 
@@ -92,43 +91,43 @@ def test_times_in_a_named_format(
     }
 
 
-@pytest.mark.parametrize(
-    ("filler", "told"),
-    [
-        ("{from: raw, clean: [trim, wash]}", "'wash' cleans nothing"),
-        ("{from: status_id, lookup: status.id}", "write both"),
-        ("{from: kind, lookup: status.label, take: id}", "is not unique"),
-        ("{from: status_id, lookup: nowhere.id, take: id}", "has no table 'nowhere'"),
-        ("{from: status_id, lookup: status.id, take: name}", "has no column 'name'"),
-        ("{from: status_id, lookup: id, take: label}", "names no column"),
-        ("{from: raw, lookup: status.id, take: label}", "the source does not take this SQL"),
-        ("{from: n, default: many}", "the source does not take this SQL"),
-        ("{from: made, zone: Europe/Zürich}", "there is no time zone"),
-        ("{from: n, zone: UTC}", "needs no zone"),
-        ("{sql: made, zone: UTC}", "a zone is for a source column"),
-        ("{from: status_id, lookup: status.id, take: label, zone: UTC}", "a zone is for a source column"),
-        ("{from: day, format: DD.MM.YYYY HH:MI, convert: timestamp}", "has 'HH', which is no part of a time"),
-        ("{from: day, format: DD Mon YYYY, convert: date}", "has 'Mon', which is no part of a time"),
-        ("{from: day, format: YYYY-MM-DD MI, convert: timestamp}", "has no HH"),
-        ("{from: day, format: 'MI:SS', convert: time}", "has no HH"),
-        ("{from: made, format: DD.MM.YYYY, convert: date}", "not a text"),
-        ("{from: kind, map: nul.csv}", "has a NUL"),
-        ("{from: day, format: DD.MM.YYYY}", "write `convert:`"),
-        ("{from: day, format: MM.YYYY, convert: date}", "has no DD"),
-        ("{from: day, format: DD.DD.MM.YYYY, convert: date}", "has DD twice"),
-        ("{json: {a: nothing}}", "has no column 'nothing'"),
-        ("{json: {a: 1}}", "is no column"),
-        ("{json: {a: {sql: nothing + 1}}}", "does not exist"),
-        ("{json: {a: id}, clean: trim}", "is for one value"),
-        ("{value: 1, default: 2}", "needs a value of the row"),
-        ("{from: kind, map: nowhere.csv}", "No such file"),
-        ("{from: kind, map: bad.csv}", "line 3 has 3 cells"),
-        ("{from: kind, map: twice.csv}", "line 3 has a source value of a line before it"),
-        ("{from: kind, map: bare.csv}", "its first line is not"),
-    ],
-)
-def test_what_cannot_be_made_is_told(make_project: MakeProject, filler: str, told: str) -> None:
-    made = project(make_project, "text", filler)
+FAULTS = [
+    ("{from: kind, lookup: odd name.t.k, take: the id}", "has no table"),  # a dot in a name is for `sql`
+    ("{from: raw, clean: [trim, wash]}", "'wash' cleans nothing"),
+    ("{from: status_id, lookup: status.id}", "write both"),
+    ("{from: kind, lookup: status.label, take: id}", "is not unique"),
+    ("{from: status_id, lookup: nowhere.id, take: id}", "has no table 'nowhere'"),
+    ("{from: status_id, lookup: status.id, take: name}", "has no column 'name'"),
+    ("{from: status_id, lookup: id, take: label}", "names no column"),
+    ("{from: raw, lookup: status.id, take: label}", "the source does not take this SQL"),
+    ("{from: n, default: many}", "the source does not take this SQL"),
+    ("{from: made, zone: Europe/Zürich}", "there is no time zone"),
+    ("{from: n, zone: UTC}", "needs no zone"),
+    ("{sql: made, zone: UTC}", "a zone is for a source column"),
+    ("{from: status_id, lookup: status.id, take: label, zone: UTC}", "a zone is for a source column"),
+    ("{from: day, format: DD.MM.YYYY HH:MI, convert: timestamp}", "has 'HH', which is no part of a time"),
+    ("{from: day, format: DD Mon YYYY, convert: date}", "has 'Mon', which is no part of a time"),
+    ("{from: day, format: YYYY-MM-DD MI, convert: timestamp}", "has no HH"),
+    ("{from: day, format: 'MI:SS', convert: time}", "has no HH"),
+    ("{from: made, format: DD.MM.YYYY, convert: date}", "not a text"),
+    ("{from: kind, map: nul.csv}", "has a NUL"),
+    ("{from: day, format: DD.MM.YYYY}", "write `convert:`"),
+    ("{from: day, format: MM.YYYY, convert: date}", "has no DD"),
+    ("{from: day, format: DD.DD.MM.YYYY, convert: date}", "has DD twice"),
+    ("{json: {a: nothing}}", "has no column 'nothing'"),
+    ("{json: {a: 1}}", "is no column"),
+    ("{json: {a: {sql: nothing + 1}}}", "does not exist"),
+    ("{json: {a: id}, clean: trim}", "is for one value"),
+    ("{value: 1, default: 2}", "needs a value of the row"),
+    ("{from: kind, map: nowhere.csv}", "No such file"),
+    ("{from: kind, map: bad.csv}", "line 3 has 3 cells"),
+    ("{from: kind, map: twice.csv}", "line 3 has a source value of a line before it"),
+    ("{from: kind, map: bare.csv}", "its first line is not"),
+]  # fmt: skip
+
+
+def test_what_cannot_be_made_is_told(make_project: MakeProject) -> None:
+    made = project(make_project, "text", "id")
     files = {
         "nul.csv": "source,target\n\na\0b,c\n",
         "bad.csv": "source,target\na,b\nc,d,e\n",
@@ -137,10 +136,12 @@ def test_what_cannot_be_made_is_told(make_project: MakeProject, filler: str, tol
     }
     for name, text in files.items():
         (made.folder / name).write_text(text)
-    with pytest.raises(MappingError) as found:
-        made.migration.plan()
-    assert told in str(found.value), str(found.value)
-    assert "rowcall.yaml:8:" in str(found.value)
+    for filler, told in FAULTS:
+        made.write(f"a: {{from: a, columns: {{v: {filler}}}}}")
+        with pytest.raises(MappingError) as found:
+            made.migration.plan()
+        assert told in str(found.value), (filler, str(found.value))
+        assert "rowcall.yaml:8:" in str(found.value)
 
 
 def test_a_map_in_a_file(make_project: MakeProject) -> None:
