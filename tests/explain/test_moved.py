@@ -18,7 +18,7 @@ from .worlds import make_world
 SEEN = Counter[str]()
 
 
-@settings(CHANCE, max_examples=3)
+@settings(CHANCE, max_examples=2)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.integers(6, 30),
@@ -65,7 +65,7 @@ def test_a_later_run_ends_as_one_that_begins_anew(
 
 
 def test_the_examples_were_worth_it() -> None:
-    if SEEN["worlds"] < 3:
+    if SEEN["worlds"] < 2:
         pytest.skip("only where the test above ran, too")
     assert all(SEEN[name] for name in ("inserted", "rejected", "gone")), SEEN
     assert sum(n for name, n in SEEN.items() if name.startswith("kept ")) <= 2, SEEN

@@ -22,7 +22,7 @@ from rowcall.repair import Effect, Request, find_remedies, undo_repair
 
 from .generated import Chance, Ward, make_sick, ward
 
-OPERATIONS = 50  # of a sequence
+OPERATIONS = 36  # of a sequence
 Row = tuple[str, str]
 SEEN = Counter[str]()  # over all sequences
 
