@@ -148,10 +148,10 @@ def test_it_says_how_long_and_what_is_short(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_rates_are_measured_from_end_to_end(tmp_path: Path) -> None:
-    with world(tmp_path / "work", Size("seed", 20_000)) as here:
+    with world(tmp_path / "work", Size("seed", 60_000)) as here:
         document = legs(here, 1, 120, (10, 1000))
-    assert document["rows"]["source"] == 20_000 > document["rows"]["migrated"] > 18_000
-    assert all(document["bytes"][name] > 300_000 for name in ("read", "sent_rows", "sent_ledger", "heap", "wal_rows"))
+    assert document["rows"]["source"] == 60_000 > document["rows"]["migrated"] > 55_000
+    assert all(document["bytes"][name] > 1_000_000 for name in ("read", "sent_rows", "sent_ledger", "heap", "wal_rows"))
     assert [point["parents"] for point in document["crosswalk"]] == [10, 1000]
     found = rates(document)
     assert 0 < found.engine_cpu < 1e-3
