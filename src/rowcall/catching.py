@@ -17,11 +17,9 @@ from rowcall.move.worker import Worker
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.postgres.snapshot import SourceSnapshot
 from rowcall.progress import OnProgress
-from rowcall.rejected import create_rejected
 from rowcall.verify import Glances
 
 MEMORY = "160MB"  # of the workspace: beside it rows are judged and encoded at the same time, as in a run
-FOUND = "found_rejected"  # what is rejected now, in the workspace: not what the ledger has
 
 
 def catch_up(
@@ -50,8 +48,8 @@ def catch_up(
     crew = desk.crew(snapshot, stop)
     changes = Changes(desk.workspace.cursor(), desk.reader("target"), {e.name: e for e in desk.ledger.entities()})
     desk.workspace.duck.execute(f"set memory_limit = '{MEMORY}'")
-    create_rejected(desk.workspace.duck, FOUND)
-    judged = Forecast(desk.plan, crew, desk.reader("target"), True, stop, on_progress, table=FOUND, watch=changes)
+    judged = Forecast(desk.plan, crew, desk.reader("target"), True, stop, on_progress, table=None, watch=changes)
+    judged.rejected = {}
     with interruptible(stop, "nothing was changed: `rowcall run` begins anew with it"):
         judged()
         return _write(desk, crew.workers[0], changes, judged, snapshot, on_progress, overwrite)
@@ -75,7 +73,7 @@ def _write(
         with worker.session.transaction():
             number = Ledger(worker.session).add_snapshot(snapshot.taken_at, snapshot.lsn, snapshot.visible)
             done = CatchUp(
-                desk.plan, worker, changes, judged.tables, number, snapshot.taken_at, on_progress, overwrite
+                desk.plan, worker, changes.records, judged, number, snapshot.taken_at, on_progress, overwrite
             )()
             _gate(desk, worker, changes)
             (record,) = CatchUpBook(worker.session).records(done)

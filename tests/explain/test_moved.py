@@ -68,4 +68,4 @@ def test_the_examples_were_worth_it() -> None:
     if SEEN["worlds"] < 2:
         pytest.skip("only where the test above ran, too")
     assert all(SEEN[name] for name in ("inserted", "rejected", "gone")), SEEN
-    assert sum(n for name, n in SEEN.items() if name.startswith("kept ")) <= 2, SEEN
+    assert not any(name.startswith("kept ") for name in SEEN), SEEN  # so that all were compared

@@ -381,3 +381,26 @@ def test_rows_that_were_hashed_otherwise(make_project: MakeProject) -> None:
     with pytest.raises(UsageError, match="hashes otherwise"):
         p.run()
     assert p.target.value("select count(*) from a") == 0
+
+
+def test_a_row_with_the_uuid_of_its_parent_that_has_another_parent_now(make_project: MakeProject) -> None:
+    p = make_project(
+        "create table a (id int primary key); insert into a select generate_series(1, 5);"
+        "create table b (id int primary key, a_id int, s text); insert into b select g, g, 's' from generate_series(1, 3) g;"
+        "create table c (id int primary key, b_id int); insert into c select g, g from generate_series(1, 3) g;",
+        "create table a (id uuid primary key); create table b (id uuid primary key references a, s text);"
+        "create table c (id uuid primary key, b_id uuid not null references b)",
+    )
+    p.write(
+        "a: {from: a}\nb: {from: b, columns: {s: s}, references: {id: {to: a, path: a_id}}}\n"
+        "c: {from: c, references: {b_id: {to: b, path: b_id}}}"
+    )
+    p.run()
+    p.source.execute(
+        "update b set a_id = 5 where id = 1; update b set s = 'new' where id = 2; insert into c values (4, 1)"
+    )
+    p.run()
+    assert kept(p) == [("b", "1", "refused")]
+    assert p.values("b", "s") == {"1": "s", "2": "new", "3": "s"}
+    assert p.values("c", "b_id")["4"] == p.values("c", "b_id")["1"] == str(uid("a", 1))
+    assert p.migration.verify().ok

@@ -10,7 +10,7 @@ from rowcall.mapping.document import FillerShape
 from rowcall.mapping.fits import bare, conversion_for, fits, is_oid_like, takes
 from rowcall.mapping.functions import find_function
 from rowcall.mapping.model import PLACEHOLDER, ColumnRule, Loc, PythonCall, ValueMap
-from rowcall.mapping.recipes import is_recipe, made
+from rowcall.mapping.recipes import Made, is_recipe, made
 from rowcall.mapping.scalars import not_a_label
 from rowcall.mapping.tree import as_text
 from rowcall.schema import Column, Table, Type
@@ -22,22 +22,23 @@ def column_rule(desk: Desk, frame: Frame, name: str, filler: FillerShape | None)
     column = desk.fillable(frame, name, loc) if frame.target is not None else None
     if filler is None:
         return None
-    recipe = made(desk, frame, filler, loc) if frame.source is not None and is_recipe(filler) else None
+    recipe: Made | None = None
     call: PythonCall | None = None
     if frame.source is not None and is_recipe(filler):
-        if recipe is not None:
-            desk.ask(frame.source, recipe.sql, loc, lambda kind: _misfit(kind, column, filler) if column else None)
+        recipe = made(desk, frame.source, filler, loc)
     elif frame.source is not None and filler.python is not None:
         call = _function(desk, frame.source, filler, loc)
-        desk.ask(frame.source, PLACEHOLDER, loc, lambda kind: _misfit(kind, column, filler) if column else None)
     elif frame.source is not None:
         _input(desk, frame.source, column, filler, loc)
+    sql = recipe.sql if recipe else PLACEHOLDER if call else None
+    if sql is not None and frame.source is not None:
+        desk.ask(frame.source, sql, loc, lambda kind: _misfit(kind, column, filler) if column else None)
     if column is not None:
         _output(desk, column, filler, loc)
     return ColumnRule(
         name,
-        source=None if recipe else filler.from_,
-        sql=recipe.sql if recipe else PLACEHOLDER if call else filler.sql,
+        source=None if sql else filler.from_,
+        sql=sql or filler.sql,
         content_type=filler.content_type,
         constant=as_text(filler.value),
         has_constant="value" in filler.model_fields_set,

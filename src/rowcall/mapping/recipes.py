@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import zip_longest
 from zoneinfo import available_timezones
 
-from rowcall.mapping.desk import Desk, Frame, no_column
+from rowcall.mapping.desk import Desk, no_column
 from rowcall.mapping.document import FillerShape
 from rowcall.mapping.fits import bare
 from rowcall.mapping.model import Loc
@@ -28,12 +29,8 @@ PARTS = {
     "SS": r"(\d{2})", "MS": r"(\d{1,6})", "AM": "([AaPp][Mm])",
 }  # fmt: skip
 _PART = re.compile("|".join(sorted(PARTS, key=len, reverse=True)))
-TIMES = {
-    "date": "YYYY MM DD",
-    "time": "HH MI",
-    "timestamp": "YYYY MM DD",
-    "timestamptz": "YYYY MM DD",
-}  # what each needs
+# What each needs.
+TIMES = {"date": "YYYY MM DD", "time": "HH MI", "timestamp": "YYYY MM DD", "timestamptz": "YYYY MM DD"}
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,9 @@ def is_recipe(filler: FillerShape) -> bool:
     return bool(filler.model_fields_set & {"json_", "lookup", "clean", "default", "format", "zone"})
 
 
-def made(desk: Desk, frame: Frame, filler: FillerShape, loc: Loc) -> Made | None:
+def made(desk: Desk, source: Table, filler: FillerShape, loc: Loc) -> Made | None:
     """The SQL of a filler that is one; None where something of it is at fault."""
-    source, before = frame.source, len(desk.draft.faults.found)
-    assert source is not None
+    before = len(desk.draft.faults.found)
     if filler.json_ is not None:
         sql = _json(desk, source, filler.json_, (*loc, "json"))
     elif filler.from_ is not None:
@@ -121,7 +117,7 @@ def _moment(desk: Desk, source: Table, filler: FillerShape, sql: str, loc: Loc) 
 def _formatted(desk: Desk, source: Table, filler: FillerShape, form: str, sql: str, loc: Loc) -> str:
     parts = [found[0] for found in _PART.finditer(form)]
     between = _PART.sub(" ", form)
-    column = desk.source.tables[source.qualified].column(filler.from_ or "")
+    column = source.column(filler.from_ or "")
     if column is not None and not bare(column.type).is_text:
         desk.draft.say((*loc, "format"), f"{column.name} is {column.type.formatted}, not a text: leave `format` out")
     if stray := re.search(r"[A-SU-Za-z]+", between):  # the T of ISO 8601 stands between parts
@@ -153,16 +149,14 @@ def _formatted(desk: Desk, source: Table, filler: FillerShape, form: str, sql: s
 
 
 def _pattern(form: str) -> Iterator[str]:
-    end, found_all = 0, list(_PART.finditer(form))
-    bounds = {found.start() for found in found_all} | {found.end() for found in found_all}
-    for found in found_all:
-        beside = found.end() in {f.start() for f in found_all} or (
-            found.start() and found.start() == end and end in bounds
+    parts, end = list(_PART.finditer(form)), 0
+    for found, after in zip_longest(parts, parts[1:]):
+        joined = (found is not parts[0] and found.start() == end) or (
+            after is not None and after.start() == found.end()
         )
-        part = (
-            PARTS[found[0]].replace("{1,2}", "{2}") if beside else PARTS[found[0]]
-        )  # nothing else tells where it ends
-        yield re.escape(form[end : found.start()]) + part
+        part = PARTS[found[0]]
+        # Beside another part nothing else tells where it ends.
+        yield re.escape(form[end : found.start()]) + (part.replace("{1,2}", "{2}") if joined else part)
         end = found.end()
     yield re.escape(form[end:])
 

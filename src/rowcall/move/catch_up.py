@@ -20,8 +20,8 @@ from rowcall.ledger.book import NULLED_REFERENCE, ChunkRecord, EntityRecord
 from rowcall.ledger.catch_ups import CHANGE, CatchUpBook
 from rowcall.move import encode
 from rowcall.move.assignment import assign
-from rowcall.move.belt import Tables
 from rowcall.move.changes import Changes
+from rowcall.move.forecast import Forecast
 from rowcall.move.gathered import Gathered, Rejected
 from rowcall.move.group import into_stage
 from rowcall.move.halving import by_halves
@@ -86,11 +86,11 @@ class CatchUp:
     what was read, `taken_at` its time."""
 
     def __init__(
-        self, plan: Plan, worker: Worker, changes: Changes, tables: Tables, snapshot: int, taken_at: datetime,
-        on_progress: OnProgress, overwrite: bool,
+        self, plan: Plan, worker: Worker, records: Mapping[str, EntityRecord], judged: Forecast, snapshot: int,
+        taken_at: datetime, on_progress: OnProgress, overwrite: bool,
     ) -> None:  # fmt: skip
-        self.plan, self.worker, self.changes, self.tables = plan, worker, changes, tables
-        self.records = changes.records
+        self.plan, self.worker, self.records = plan, worker, records
+        self.tables, self.rejected = judged.tables, judged.rejected or {}
         self.parents = {p for step in plan.steps for j in step.judges for p in j.parents}
         self.snapshot, self.taken_at, self.on_progress = snapshot, taken_at, on_progress
         self.overwrite = overwrite
@@ -162,10 +162,10 @@ class CatchUp:
 
     def _judged(self, judge: Judge, keys: Sequence[str]) -> Iterator[Verdicts]:
         meter = Meter(self.on_progress, "run", judge.entity.name, len(keys)) if keys else None
-        for at in range(0, len(keys), KEYS):
-            yield from self.worker.judged_whole(judge, judge.key.among(keys[at : at + KEYS]))
+        for verdicts in self.worker.judged_among(judge, keys, KEYS):
+            yield verdicts
             if meter:
-                meter.add(len(keys[at : at + KEYS]))
+                meter.add(verdicts.counts.source)
 
     def _gathered(self, judge: Judge) -> Gathered:
         work = assign(self.plan, self._record(judge))
@@ -360,7 +360,7 @@ class CatchUp:
 
     def _quarantine(self, judge: Judge) -> None:
         """All that is quarantined now, with its payload, beside the quarantine."""
-        found = self.changes.rejected.get(judge.entity.name, []) + self.fell.get(judge.entity.name, [])
+        found = self.rejected.get(judge.entity.name, []) + self.fell.get(judge.entity.name, [])
         chapter = Chapter(assign(self.plan, self._record(judge)), self._gathered(judge).chunk)
         for table in found:
             chapter.quarantine(table.cast(REJECTED))

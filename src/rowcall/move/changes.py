@@ -29,13 +29,10 @@ Part = tuple[Any, Any, Any]  # of a batch: its rows, the excluded, the rejected
 
 class Changes:
     """Collects verdicts and compares them, an entity at a time; afterwards the workspace holds a table of each entity's
-    changes (`table`): a row for each key that is not as the ledger has it, and for each that is quarantined now. `rejected` are
-    the verdicts of these (tables of verdicts.REJECTED).
-    """
+    changes (`table`): a row for each key that is not as the ledger has it, and for each that is quarantined now."""
 
     def __init__(self, duck: duckdb.DuckDBPyConnection, target: Reader, records: Mapping[str, EntityRecord]) -> None:
         self.duck, self.target, self.records = duck, target, records
-        self.rejected: dict[str, list[Any]] = {}
         self._sql = named_queries("rowcall.move", "changes.sql")
 
     @staticmethod
@@ -87,8 +84,6 @@ class Changes:
         ):
             if batch is not None and batch.num_rows:
                 load(duck, f"{table}_{number}", [batch], columns)
-        if rejected.num_rows:
-            self.rejected.setdefault(judge.entity.name, []).append(rejected)
 
     def compare(self, judge: Judge) -> None:
         """All of an entity's rows are judged."""
@@ -96,7 +91,5 @@ class Changes:
 
 
 def _known(judge: Judge) -> bool:
-    """Whether a row's uuid is made of its key alone, or its parent's, so that it is the same at any time."""
-    entity = judge.entity
-    kept = any(rule.column == entity.id_column for rule in entity.columns)
-    return not kept and (entity.given_id or entity.ids.version == 5)
+    """Whether a row's uuid is made of its key alone, so that it is the same at any time."""
+    return not judge.entity.given_id and judge.entity.ids.version == 5

@@ -32,11 +32,11 @@ from rowcall.sql import literal
 
 class Forecast:
     """Judges everything and writes nothing. Afterwards `counts` and `excluded` hold the sums, and a table of the workspace
-    the first rejection of every quarantined row (made by the caller: rowcall.rejected)."""
+    the first rejection of every quarantined row (made by the caller: rowcall.rejected; None: no table)."""
 
     def __init__(
         self, plan: Plan, crew: Crew, target: Reader, ledger: bool, stop: Stop, on_progress: OnProgress,
-        table: str = "rejected", watch: Changes | None = None,
+        table: str | None = "rejected", watch: Changes | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.crew, self.target, self.ledger, self.table = plan, crew, target, ledger, table
         self.watch = watch
@@ -163,8 +163,8 @@ def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
     return fates, rejected
 
 
-def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rejected: Any, table: str) -> None:
-    if rejected.num_rows:
+def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rejected: Any, table: str | None) -> None:
+    if rejected.num_rows and table:
         load_rejected(duck, [rejected], "other_rejections(rejections)", table)
     if fates is not None:
         duck.register("more", fates)

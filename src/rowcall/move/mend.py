@@ -318,8 +318,7 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
     # -- the belt ---------------------------------------------------------------------------------------------------
 
     def judged(self, judge: Judge, keys: Sequence[str]) -> Iterator[Verdicts]:
-        for at in range(0, len(keys), KEYS):
-            yield from self.worker.judged_whole(judge, judge.key.among(keys[at : at + KEYS]))
+        return self.worker.judged_among(judge, keys, KEYS)
 
     def became(self, gathered: Gathered) -> Mended:
         self.learn(gathered.work.judge.entity.name, {key: ("migrated", uid, None, None) for key, uid in gathered.home})

@@ -31,9 +31,22 @@ def rewrite(
             keys += verdicts.accepted_keys
     session.execute(f"create index on {_STAGE} ({ident(_KEY)})")
     session.execute(f"analyze {_STAGE}")
-    refused = _all(_Anew(session, work, changing), keys)
+    refused = _of_others(session, work)
+    refused |= _all(_Anew(session, work, changing), [key for key in keys if key not in refused])
     session.execute(f"drop table {_STAGE}")
     return refused
+
+
+def _of_others(session: Session, work: Assignment) -> dict[str, Refusal]:
+    """Rows that have the uuid of their parent, and have another parent now: an id that was given once stays."""
+    own = work.judge.entity.id_column
+    if own not in {reference.column for reference in work.judge.entity.references}:
+        return {}
+    rows = session.rows(
+        f"select s.{ident(_KEY)} from {_STAGE} s join rowcall_change c "
+        f"on c.entity = {work.entity} and c.source_key = s.{ident(_KEY)} where s.{ident(own)} <> c.target_id"
+    )
+    return {key: Refusal("", f"{own} would change") for (key,) in rows}
 
 
 def _all(anew: _Anew, keys: Sequence[str]) -> dict[str, Refusal]:
