@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from conftest import MakeProject, Project, uid
 
-from rowcall.errors import MappingError
+from rowcall.errors import MappingError, UsageError
 from rowcall.ledger import CatchUpBook
 
 
@@ -312,3 +312,27 @@ def test_what_cannot_be_done_with_deleted_rows_is_told_where_it_stands(make_proj
         with pytest.raises(MappingError, match=told) as found:
             project.migration.plan()
         assert "rowcall.yaml:8:" in str(found.value)
+
+
+def test_a_source_that_lost_most_of_its_rows(make_project: MakeProject) -> None:
+    p = make_project(
+        "create table a (id int primary key); insert into a select generate_series(1, 1500)",
+        "create table a (id uuid primary key)",
+    )
+    p.write("a: {from: a, deleted: delete}")
+    p.run()
+    p.source.execute("delete from a where id > 100")
+    with pytest.raises(UsageError, match="1,400 of 1,500 rows of a are gone at the source"):
+        p.run()
+    assert p.target.value("select count(*) from a") == 1500
+
+
+def test_rows_that_were_hashed_otherwise(make_project: MakeProject) -> None:
+    p = make_project("create table a (id int primary key)", "create table a (id uuid primary key)")
+    p.write("a: {from: a}")
+    p.run()
+    p.target.execute("update rowcall.run set hash_probe = hash_probe + 1")
+    p.source.execute("insert into a values (1)")
+    with pytest.raises(UsageError, match="hashes otherwise"):
+        p.run()
+    assert p.target.value("select count(*) from a") == 0
