@@ -22,7 +22,8 @@ def plan_text(plan: Plan) -> str:
 def _step(plan: Plan, step: Step, loads: Mapping[str, Load]) -> Iterator[str]:
     together = " (a cycle: judged to its fixpoint, settled in one transaction)" if step.group.cyclic else ""
     for judge in step.judges:
-        entity, over = judge.entity, "a query over " if judge.entity.query else ""
+        entity = judge.entity
+        over = "a query over " if entity.query and not entity.query.counted else ""
         rows = plan.knowledge.source.tables[entity.source].estimated_rows
         chunks = max(1, -(-rows // CHUNK_ROWS))
         yield f"{step.number:>3}. {entity.name}: {over}{entity.base} -> {entity.target}{together}"
