@@ -282,8 +282,8 @@ class Migration:
         if any(r.remedy == RETRY for r in repairs) or CatchUpBook(desk.target).records():
             return foreseen.get("matched")
         explain.read_rejected(desk.reader("target"), desk.workspace.duck, repaired=True)
-        home = book.repaired()
-        counts = {s.name: s.counts.unrepaired(home.get(s.name, 0)) for s in sums}
+        home, merged = book.repaired(), book.merged()
+        counts = {s.name: s.counts.unrepaired(home.get(s.name, 0), merged.get(s.name, 0)) for s in sums}
         matched = forecast.matched(foreseen, counts, forecast.digest(desk.workspace.duck))
         return matched and forecast.repairs_matched(foreseen, repairs)
 

@@ -123,9 +123,10 @@ class Counts:
             self.excluded + other.excluded,
         )
 
-    def unrepaired(self, rows: int) -> Counts:
-        """The same before repairs brought so many rows home."""
-        return Counts(self.source, self.migrated - rows, self.quarantined + rows, self.excluded)
+    def unrepaired(self, rows: int, merged: int = 0) -> Counts:
+        """The same before repairs brought so many rows home, `merged` of them in rows that stand for them."""
+        migrated, excluded = self.migrated - (rows - merged), self.excluded - merged
+        return Counts(self.source, migrated, self.quarantined + rows, excluded)
 
     @property
     def conserved(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from rowcall.errors import UsageError
 from rowcall.ledger import KeyBook, Ledger
 from rowcall.mapping import read_mapping
-from rowcall.mapping.model import VIEW, Entity, Mapping
+from rowcall.mapping.model import THERE, VIEW, Entity, Mapping
 from rowcall.plan.knowledge import Knowledge
 from rowcall.plan.plan import Plan
 from rowcall.plan.workers import Machine, Room, cpus
@@ -36,7 +36,7 @@ def survey(
     mapping = read_mapping(file, source_schema, target_schema, probe)
     types = types_of(mapping.entities, probe)
     literals = literals_of(mapping.entities, target_schema, probe)
-    content = content_types(mapping, source)
+    content = content_types(mapping, source, source_schema)
     machine = Machine(cpus(), Room(*read_room(source)), Room(*read_room(target)))
     for entity in mapping.entities:  # an id is never NULL, whatever its column allows
         target_schema = target_schema.beside([target_schema.tables[entity.target].requiring(entity.id_column)])
@@ -55,7 +55,7 @@ def _sequences(source: Session, mapping: Mapping) -> dict[tuple[str, str], int]:
         for r in e.references
         for t in r.routes
         for hop in t.path
-        if not hop.table.startswith(VIEW)
+        if not hop.table.startswith((VIEW, THERE))
     }
     if not hops:
         return {}
@@ -133,13 +133,12 @@ def _literals(entities: Iterable[Entity], target: Schema) -> set[tuple[str, Type
     return found
 
 
-def content_types(mapping: Mapping, source: Session) -> dict[int, str]:
+def content_types(mapping: Mapping, source: Session, schema: Schema) -> dict[int, str]:
     """Content type id -> "app_label.model", with the ids that types had formerly; {} where the mapping needs none."""
-    if not any(_typed(entity) for entity in mapping.entities):
+    table, typed = mapping.content_types.table, any(_typed(entity) for entity in mapping.entities)
+    if not typed or table not in schema.tables:  # elements may name their types themselves
         return {}
-    rows = source.rows(
-        f"select id, app_label || '.' || model from {qualified(mapping.content_types.table)} order by id"
-    )
+    rows = source.rows(f"select id, app_label || '.' || model from {qualified(table)} order by id")
     former = {number: label for label, numbers in mapping.content_types.formerly.items() for number in numbers}
     return dict(rows) | former
 

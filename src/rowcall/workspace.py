@@ -22,13 +22,15 @@ THREADS = 1  # each worker computes in a thread of its own; with more, it would 
 # rejection: one finding of the judge; sorts by the contract's order of codes, then as declared, but a parent that fell by the row
 # `itself` (in a circle) comes last. Only a victim has a root
 # and a parent other than itself. is_victim: whether a row is rejected only because its parents were. other_rejections: those
-# behind a row's first one.
+# behind a row's first one. uuid_text: 16 bytes as people write them.
 MACROS = f"""
 create or replace macro uuid5_digest(namespace, name) as sha1(unhex(namespace) || encode(name));
 create or replace macro uuid_of_hex(h, version) as unhex(concat(
     substr(h, 1, 12), version, substr(h, 14, 3), '89ab89ab89ab89ab'[instr('0123456789abcdef', substr(h, 17, 1))],
     substr(h, 18, 15)));
 create or replace macro uuid5(namespace, name) as uuid_of_hex(uuid5_digest(namespace, name), '5');
+create or replace macro uuid_text(b) as lower(concat(
+    hex(b)[1:8], '-', hex(b)[9:12], '-', hex(b)[13:16], '-', hex(b)[17:20], '-', hex(b)[21:32]));
 create type reason as enum ({", ".join(f"'{r.value}'" for r in Reason)});
 create or replace macro if_victim(code, x) as case when code = 'parent_quarantined' then x end::varchar;
 create or replace macro rejection(

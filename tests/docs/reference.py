@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rowcall.mapping.document import DocumentShape, Shape
+from rowcall.mapping.document import DocumentShape
 from rowcall.mapping.json_schema import name, shapes
+from rowcall.mapping.shape import Shape
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "mapping-reference.md"
 TITLES = {
     "Document": "The file", "Endpoint": "A server", "ContentTypes": "Content types", "Repair": "A repair",
     "Entity": "An entity", "Source": "A query as a source", "Cutoff": "A cutoff", "Filler": "A column",
-    "Reference": "A reference", "Way": "A way by content type",
+    "Reference": "A reference", "Way": "A way by content type", "Merge": "Rows that are one",
+    "Each": "The elements of a reference",
 }  # fmt: skip
 
 

@@ -14,8 +14,10 @@ from docs.pages import DOCS, PAGES, blocks, links, name, sections
 from rowcall.cli import app
 from rowcall.ledger import book
 from rowcall.mapping.conversions import CONVERSIONS
-from rowcall.mapping.document import DocumentShape, EntityShape, FillerShape, ReferenceShape, RepairShape
+from rowcall.mapping.document import DocumentShape, EntityShape, RepairShape
+from rowcall.mapping.filler import FillerShape
 from rowcall.mapping.load import load
+from rowcall.mapping.ways import ReferenceShape
 from rowcall.plan.chunks import PAGES as HEAP_PAGES
 from rowcall.plan.chunks import SPARSE
 from rowcall.plan.plan import CHUNK_ROWS

@@ -20,6 +20,8 @@ LEDGER = {
     "quarantine": "select entity || ' ' || source_key, to_jsonb(q) - 'decided_at' from rowcall.quarantine q",
     "nulled": "select concat_ws(' ', e.name, source_key, target_column), concat_ws(' ', code, hop, value) "
     "from rowcall.nulled_reference join rowcall.entity e on e.id = entity",
+    "merged": "select concat_ws(' ', e.name, source_key), concat_ws(' ', into_entity, into_key, target_id) "
+    "from rowcall.merged m join rowcall.entity e on e.id = m.entity",
 }  # fmt: skip
 
 
@@ -93,7 +95,8 @@ def _is(key: Sequence[str]) -> str:
 
 def contents(project: Project) -> Mapping[str, dict[str, str]]:
     """Of every target table and part of the ledger: its rows as text, in which uuids are named by whose they are."""
-    names = {str(u): f"<{e} {k}>" for e, k, u in project.target.rows("select * from rowcall.migration_mappings")}
+    lines = "select entity, source_key, target_id from rowcall.settlements where outcome = 'migrated'"
+    names = {str(u): f"<{e} {k}>" for e, k, u in project.target.rows(lines)}
 
     def named(text: str) -> str:
         return UUID.sub(lambda found: names.get(found[0], found[0]), text)

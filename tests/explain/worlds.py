@@ -121,6 +121,9 @@ class _Maker:
                 self._column(kind)
             self._rules(kind)
             self._unique(kind)
+        views = [view for kind in self.kinds for view in (self._merge(kind),) if view]
+        for kind in self.kinds:
+            self._elements(kind)
         types = ", ".join(f"({n}, 'app', '{name.split('.')[1]}')" for n, name in TYPES.items())
         source = (
             "create table django_content_type (id int primary key, app_label text, model text);\n"
@@ -130,6 +133,7 @@ class _Maker:
         mapping = mapping.replace('"null":', "null:")  # the key that means NULL
         load = self.dice.choice(("auto", "auto", "live", "bulk"))
         more = f"content_types: {{formerly: {{app.two: [9]}}}}\nload: {load}\nworkers: {self.dice.choice((1, 1, 1, 2))}"
+        more += "\nviews:\n" + "\n".join(views) if views else ""
         return World(source, self._target(), mapping, more, self.foreseeable, self.risky, self.circles)
 
     # -- entities and their tables ----------------------------------------------------------------------------------
@@ -338,6 +342,47 @@ class _Maker:
         column = self._add(kind.table, self._name("up"), "int", [*there, None, None, 99, 0])
         until = self.dice.choice(("", f" until {column} is null", " until n % 3 = 0"))
         return [f"{column}* -> {kind.table.name}.n{until}"]
+
+    # -- rows that are one, and elements: by dice of their own, so that all else of a world stays as it is ------------
+
+    def _merge(self, kind: Kind) -> str:
+        """Rows for which others stand: of the same table, or of another that fills the same; the view that their way needs."""
+        own, table = Random(f"merge {kind.name} {kind.filled}"), kind.table
+        others = [k for k in self.kinds[: self.kinds.index(kind)] if k.to == kind.to]
+        if self.tame or own.random() > (0.6 if others else 0.15):
+            return ""
+        self.circles = self.circles or not others
+        if others:
+            values: list[Value] = [*(row["n"] for row in others[0].table.keys), None, 99]
+            table.columns["other"] = "int"
+            for row in table.keys:
+                row["other"] = own.choice(values)
+            kind.more["merge"] = {"to": others[0].name, "path": f"other -> {others[0].table.name}.n"}
+            return ""
+        if "grp" not in table.columns:
+            table.columns["grp"] = "text"
+            for row in table.keys:
+                row["grp"] = own.choice(("a", "b", "c", "d", None, None))
+        view = f"v_{kind.name}"
+        kind.more["merge"] = {"to": kind.name, "path": f"n -> {view}.n, stays -> {table.name}.n"}
+        stays = "first_value(n) over (partition by grp order by n)"
+        return f"  {view}: select n, {stays} as stays from {table.name} where grp is not null"
+
+    def _elements(self, kind: Kind) -> None:
+        own, before = Random(f"each {kind.name} {kind.filled}"), self.kinds[: self.kinds.index(kind)]
+        if self.tame or self.circles or kind.loose or not before or own.random() > 0.3:
+            return
+        parent = own.choice(before)
+        keys = [*(row["n"] for row in parent.table.keys), 99, "null"]
+        column = kind.table.columns
+        column["many"] = "int[]"
+        for row in kind.table.keys:
+            some = (str(own.choice(keys)) for _ in range(own.choice((0, 1, 1, 2, 3))))
+            row["many"] = own.choice((None, *["{" + ", ".join(some) + "}"] * 5))
+        shape: Json = {"each": "many", "to": parent.name, "path": f"element -> {parent.table.name}.n"}
+        if own.random() < 0.5:
+            shape["missing"] = own.sample(CODES[2:5], own.randint(1, 3))
+        kind.references["many"], kind.filled["many"] = shape, "uuid[]"
 
     # -- values -----------------------------------------------------------------------------------------------------
 

@@ -85,6 +85,15 @@ def test_constants_keep_their_spelling(tmp_path: Path, written: str, text: str |
     assert rules["origin"].constant == text
 
 
+def test_a_folded_text_is_one_line(tmp_path: Path) -> None:
+    folded = VALID.replace(
+        'slug: {sql: "lower(body)"}', "slug:\n          sql: >-\n            lower(\n            body)"
+    )
+    assert folded != VALID
+    rules = {rule.column: rule for rule in check(tmp_path, folded).entity("case_messages").columns}
+    assert rules["slug"].sql == "lower( body)"
+
+
 def test_schema_names_and_merge_keys(tmp_path: Path) -> None:
     text = VALID + "  old:\n    from: archive.old_record\n    to: public.pairs\n    columns:\n      <<: {note: body}\n"
     old = check(tmp_path, text).entity("old")

@@ -336,3 +336,20 @@ def test_rows_that_were_hashed_otherwise(make_project: MakeProject) -> None:
     with pytest.raises(UsageError, match="hashes otherwise"):
         p.run()
     assert p.target.value("select count(*) from a") == 0
+
+
+def test_a_row_that_comes_back_is_no_duplicate_of_itself_where_several_fill_one_table(
+    make_project: MakeProject,
+) -> None:
+    made = make_project(
+        "create table a (id int primary key, name text); insert into a values (1, 'x'), (2, 'y'); create table b as table a; alter table b add primary key (id)",
+        "create table t (id uuid primary key, name text)",
+    )
+    made.write("a: {from: a, to: t, columns: {name: name}}\nb: {from: b, to: t, columns: {name: name}}")
+    made.run()
+    for change in ("delete from a where id = 1", "insert into a values (1, 'z')"):
+        made.source.execute(change)
+        made.run()
+    assert made.fates("a") == {"1": "migrated", "2": "migrated"}
+    assert made.values("t", "name", "a") == {"1": "z", "2": "y"}
+    assert made.migration.verify().ok

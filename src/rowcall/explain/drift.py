@@ -35,7 +35,7 @@ def drifts(plan: Plan, source: Session) -> tuple[Drift, ...]:
 
 def _of(plan: Plan, source: Session, entity: Entity, reference: Reference) -> Iterator[Drift]:
     moved = {r.content_type or "" for r in reference.routes} & plan.mapping.content_types.formerly.keys()
-    if reference.type_column is None or not moved:
+    if reference.type_column is None or reference.each or not moved:
         return
     types = {n: name for n, name in plan.knowledge.content_types.items() if name in moved}
     by, read = _time(plan, entity)

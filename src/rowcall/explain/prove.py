@@ -16,6 +16,7 @@ from rowcall.explain.proof import QUERY, Proof
 from rowcall.explain.written import checked, sorts, write_proofs
 from rowcall.ledger import Ledger
 from rowcall.loading import load, table_of
+from rowcall.plan.elements import element_entity
 from rowcall.plan.plan import Plan
 from rowcall.plan.source_sql import terminals_sql
 from rowcall.postgres.read import STATEMENT_FAULTS, ComputationFailed, Reader
@@ -123,9 +124,15 @@ class Prover:
         if cause.code != Reason.PARENT_QUARANTINED.value:
             return
         for reference in entity.references:
-            for route in reference.routes:
-                sql = terminals_sql(reference, route, entity, mapping, know.source, know.content_types)
-                load(self.duck, "led", self.source.batches(sql), f"source_key, {literal(route.to)}, parent_key")
+            for route in (r for r in reference.routes if not r.there):
+                rows, key = entity, "source_key"
+                if reference.each:
+                    rows, key = (
+                        element_entity(entity, reference, know.source),
+                        "regexp_replace(source_key, ' #[0-9]+$', '')",
+                    )
+                sql = terminals_sql(reference, route, rows, mapping, know.source, know.content_types)
+                load(self.duck, "led", self.source.batches(sql), f"{key}, {literal(route.to)}, parent_key")
 
 
 def _asked(proof: Proof, rows: int, missing: int, surplus: int) -> Proof:

@@ -171,6 +171,11 @@ from (select row, min(defect) as defect from all_waits group by row having min(d
 join defect d on d.id = one.defect
 group by d.entity, d.code;
 
+-- name: merged_of
+-- For the target's Postgres: the row that stands for a merged one.
+select m.into_entity, m.into_key, m.target_id::text from rowcall.merged m join rowcall.entity e on e.id = m.entity
+where e.name = %s and m.source_key = %s;
+
 -- name: edges
 -- Rows whose cause is at a reference, by the parent that keeps them back where one does.
 select entity, reference, parent_entity, count(*) from rejected where reference is not null group by all;

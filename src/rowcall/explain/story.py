@@ -25,11 +25,13 @@ class StoryHop:
     found: int  # rows
     note: str = field(default="", repr=False)
     climb: bool = False
+    element: int = 0  # of a column with several references: which, from 1
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a row that a path ends at. `outcome` is None where the ledger has no line of it."""
+    """What became of a row that a path ends at. `outcome` is None where the ledger has no line of it, and "merged" where
+    another row stands for it: `cause` is that one, and `target_id` its uuid."""
 
     reference: str
     entity: str
@@ -63,6 +65,7 @@ class Story:
     chain: tuple[Link, ...]  # the row itself first, its root last; empty unless it is quarantined
     in_source: bool = True
     treatments: tuple[Treatment, ...] = field(default=(), repr=False)  # what repairs did with it
+    merged: tuple[str, str, Text] | None = None  # entity, key and uuid of the row that stands for it
     kept: Text = None  # why its target row is not as the source has it: see rowcall.kept_row
 
     @property

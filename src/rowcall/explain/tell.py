@@ -15,7 +15,7 @@ from rowcall.explain.walk import Walker
 from rowcall.ledger.book import Ledger
 from rowcall.ledger.catch_ups import CatchUpBook
 from rowcall.ledger.repairs import RepairBook
-from rowcall.mapping.model import Mapping
+from rowcall.mapping.model import MERGED, Mapping
 from rowcall.plan.source_sql import ContentTypes
 from rowcall.postgres.connect import Session
 from rowcall.schema import Schema
@@ -43,7 +43,7 @@ class Teller:
         if line is None:
             raise UsageError(f"the ledger has no row {key} of {entity}", hint=self._other_keys(entity, key))
         outcome, target_id, cause, _ = line
-        walker = Walker(self.mapping, self.schema, self.types, self.source)
+        walker = Walker(self.mapping, self.schema, self.types, self.source, self.ledger.session)
         walk = walker.walk(self.mapping.entity(entity), key)
         quarantined = self.ledger.quarantined_of(entity, key)
         return Story(
@@ -60,14 +60,23 @@ class Teller:
             self._chain(entity, key),
             walk.in_source,
             tuple(RepairBook(self.ledger.session).of_row(entity, key)),
+            self._merged(entity, key),
             CatchUpBook(self.ledger.session).why(entity, key),
         )
 
     def _fate(self, reference: str, entity: str, key: str) -> Fate:
+        if entity in (e.name for e in self.mapping.there):
+            return Fate(reference, entity, key, "in the target already", key, None)
         line = self.ledger.settlement_of(entity, key)
         if line is None:
             return Fate(reference, entity, key, None, None, None)
+        if merged := self._merged(entity, key):
+            return Fate(reference, entity, key, MERGED, merged[2], f"{merged[0]} {merged[1]}")
         return Fate(reference, entity, key, line[0], str(line[1]) if line[1] else None, line[2])
+
+    def _merged(self, entity: str, key: str) -> tuple[str, str, str | None] | None:
+        rows = self.ledger.session.rows(query("merged_of"), [entity, key])
+        return next(((name, into, uid) for name, into, uid in rows), None)
 
     def _chain(self, entity: str, key: str) -> tuple[Link, ...]:
         """From the row to its root: the shortest way along the parents that keep each other back."""

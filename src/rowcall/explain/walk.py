@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rowcall.explain.story import StoryHop, Text
-from rowcall.mapping.model import Entity, Hop, Mapping, Reference, Route
+from rowcall.mapping.model import ELEMENT, THERE, TYPE, Entity, Hop, Mapping, Reference, Route
+from rowcall.plan.elements import element_entity
 from rowcall.plan.source_sql import ContentTypes, hop_sql, row_sql, start_column
 from rowcall.postgres.connect import Session
 from rowcall.schema import Schema
+from rowcall.sql import literal
 
 LONGEST_CLIMB = 1000  # stations; a story ends there, a judgement never does
 
@@ -29,6 +31,7 @@ class Walker:
     schema: Schema
     types: ContentTypes
     source: Session
+    target: Session
 
     def walk(self, entity: Entity, key: str) -> Walk:
         """All references of the row with this key."""
@@ -37,18 +40,36 @@ class Walker:
         if not rows:
             return Walk((), (), False)
         own: dict[str, Text] = dict(zip(columns, rows[0], strict=False))
-        walks = [_Path(self, reference, route, own) for reference, route in self._routes(entity, own)]
+        walks = [_Path(self, reference, route, own) for reference, route in self._routes(entity.references, own)]
+        typed = [self._type_hop(r, own) for r in entity.references if r.type_column and not r.each]
+        for reference in (r for r in entity.references if r.each):
+            for place, element in enumerate(self._elements(entity, reference, key), 1):
+                ways = self._routes((reference,), element, each=True)
+                walks += [_Path(self, reference, route, element, place) for _, route in ways]
+                if reference.type_column:
+                    typed.append(replace(self._type_hop(reference, element), element=place))
         for walk in walks:
             walk.go()
-        typed = [self._type_hop(reference, own) for reference in entity.references if reference.type_column]
         order = [reference.column for reference in entity.references]
         hops = [*typed, *(hop for walk in walks for hop in walk.hops)]
-        hops.sort(key=lambda hop: order.index(hop.reference))  # several ways to one parent keep their order
+        hops.sort(
+            key=lambda hop: (order.index(hop.reference), hop.element)
+        )  # several ways to one parent keep their order
         return Walk(tuple(hops), tuple(dict.fromkeys(end for walk in walks for end in walk.ends)), True)
 
-    def _routes(self, entity: Entity, own: dict[str, Text]) -> Iterator[tuple[Reference, Route]]:
-        """The ways that are open to the row: with a content type, that type's."""
-        for reference in entity.references:
+    def _elements(self, entity: Entity, reference: Reference, key: str) -> list[dict[str, Text]]:
+        """The elements of the row's column, as rows in which the paths begin."""
+        rows = element_entity(entity, reference, self.schema).relation()
+        found = self.source.rows(
+            f"select {ELEMENT}, {TYPE} from {rows} where rowcall_k = {literal(key)} order by rowcall_pos"
+        )
+        return [{ELEMENT: element, TYPE: type_} for element, type_ in found]
+
+    def _routes(
+        self, references: Sequence[Reference], own: dict[str, Text], *, each: bool = False
+    ) -> Iterator[tuple[Reference, Route]]:
+        """The ways that are open to the row, or to an element of it: with a content type, that type's."""
+        for reference in (r for r in references if each or not r.each):
             label = self._label(reference, own)
             for route in reference.routes:
                 if reference.type_column is None or route.content_type == label:
@@ -56,7 +77,12 @@ class Walker:
 
     def _label(self, reference: Reference, own: dict[str, Text]) -> str | None:
         number = own[reference.type_column] if reference.type_column else None
-        return {str(n): label for n, label in self.types.items()}.get(number or "")
+        known = {str(n): label for n, label in self.types.items()}
+        if reference.each:
+            known |= {name: name for name in self.types.values()} | {
+                r.content_type or "": r.content_type or "" for r in reference.routes
+            }
+        return known.get(number or "")
 
     def _type_hop(self, reference: Reference, own: dict[str, Text]) -> StoryHop:
         label, number = self._label(reference, own), own[reference.type_column or ""]
@@ -71,10 +97,12 @@ class Walker:
 
 
 class _Path:
-    """One route of one row."""
+    """One route of one row, or of the element in this place of it."""
 
-    def __init__(self, walker: Walker, reference: Reference, route: Route, own: dict[str, Text]) -> None:
-        self.walker, self.reference, self.route = walker, reference, route
+    def __init__(
+        self, walker: Walker, reference: Reference, route: Route, own: dict[str, Text], place: int = 0
+    ) -> None:
+        self.walker, self.reference, self.route, self.place = walker, reference, route, place
         self.values: tuple[Text, ...] = (own[start_column(route)],)
         self.hops: list[StoryHop] = []
         self.ends: list[tuple[str, str, str]] = []
@@ -133,15 +161,19 @@ class _Path:
         """(at, up, ends, onward) of the rows that the hop finds."""
         w = self.walker
         sql = hop_sql(self.reference, self.route, number, w.mapping, w.schema, values)
-        return [(at, up, ends, onward) for at, up, ends, onward in w.source.rows(sql)]
+        side = w.target if self.route.path[number - 1].table.startswith(THERE) else w.source
+        return [(at, up, ends, onward) for at, up, ends, onward in side.rows(sql)]
 
     def _note(self, number: int, hop: Hop, seen: tuple[Text, ...], found: int, note: str) -> None:
-        told = StoryHop(self.reference.column, self.route.to, number, str(hop), seen, found, note, hop.climb)
+        told = StoryHop(
+            self.reference.column, self.route.to, number, str(hop), seen, found, note, hop.climb, self.place
+        )
         self.hops.append(told)
 
 
 def _start_columns(entity: Entity) -> list[str]:
     """The columns of the entity's row that its references begin at."""
-    starts = [start_column(route) for reference in entity.references for route in reference.routes]
-    types = [reference.type_column for reference in entity.references if reference.type_column]
+    own = [reference for reference in entity.references if not reference.each]
+    starts = [start_column(route) for reference in own for route in reference.routes]
+    types = [reference.type_column for reference in own if reference.type_column]
     return list(dict.fromkeys(starts + types))

@@ -28,6 +28,7 @@ QUARANTINED_ROW = (
     "root_entity", "root_key", "parent_entity", "parent_key", "chunk",
 )  # fmt: skip
 DUPLICATE = ("entity", "source_key", "columns")
+MERGED_ROW = ("entity", "source_key", "into_entity", "into_key", "named", "chunk")
 NULLED_REFERENCE = ("entity", "source_key", "target_column", "code", "hop", "value", "chunk")
 
 
@@ -163,8 +164,8 @@ class Ledger:
 
     def drop(self) -> None:
         """Removes the schema; refuses (as an error of the server) where somebody else's objects depend on it."""
-        for view in ("settlements", "migration_mappings", "quarantine", "own_xids", "written"):
-            self.session.execute(f"drop view rowcall.{view}")
+        for view in ("settlements", "migration_mappings", "merged", "quarantine", "own_xids", "written"):
+            self.session.execute(f"drop view if exists rowcall.{view}")  # an older version's ledger lacks some
         tables = (
             "edited_row",
             "gone_row",
@@ -180,6 +181,7 @@ class Ledger:
             "amendment",
             "repair",
             "nulled_reference",
+            "merged_row",
             "duplicate",
             "quarantined_row",
             "settlement",
@@ -189,7 +191,7 @@ class Ledger:
             "run",
         )
         for table in tables:
-            self.session.execute(f"drop table if exists rowcall.{table}")  # an older version's ledger lacks some
+            self.session.execute(f"drop table if exists rowcall.{table}")
         for kind in ("outcome", "disposition", "run_state", "chunk_state", "key_state", "repair_state"):
             self.session.execute(f"drop type if exists rowcall.{kind}")
         self.session.execute("drop schema rowcall")
@@ -326,10 +328,8 @@ class Ledger:
 
     def reopen(self, chunk: ChunkRecord) -> None:
         """Forgets a chunk's lines, so that its rows are judged again; the target rows are the caller's."""
-        self._do("forget_nulled", chunk.id)
-        self._do("forget_quarantined", chunk.id)
-        self._do("forget_chunk", chunk.id)
-        self._do("reopen", chunk.id)
+        for what in ("forget_nulled", "forget_merged", "forget_quarantined", "forget_chunk", "reopen"):
+            self._do(what, chunk.id)
 
     def quarantine_late(self, entity: int, chunk: int, keys: Sequence[str], cause: str) -> None:
         """The lines and sums of settled rows of a chunk that are quarantined after all, in the caller's transaction."""

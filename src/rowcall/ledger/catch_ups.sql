@@ -1,4 +1,4 @@
--- Queries of the book of catch-ups. They open in psql; {n} is an entity's number, {lines} its partition. All but the last work on
+-- Queries of the book of catch-ups. They open in psql; {n} is an entity's number, {lines} its partition. Most work on
 -- `rowcall_change`, the changes of one catch-up in the target's session (see move.catch_up), one entity at a time.
 
 -- name: create
@@ -85,6 +85,27 @@ update rowcall_change c set now = case what when 'insert' then 'quarantined' els
     kept = case what when 'insert' then null else 'refused' end, detail = x.code,
     what = case what when 'insert' then 'book' else what end
 from unnest(%s::text[], %s::text[]) x (source_key, code) where c.entity = %s and c.source_key = x.source_key;
+
+-- name: fall_behind
+-- Rows that were to be merged, and whose other row cannot migrate.
+with these as (select unnest(%s::text[]) as source_key),
+known as (update rowcall_change c set now = 'quarantined', cause = 'parent_quarantined', what = case what when 'insert' then 'book' else what end
+          from these where c.entity = {n} and c.source_key = these.source_key returning c.source_key)
+insert into rowcall_change (entity, source_key, was, now, cause, what)
+select {n}, these.source_key, s.outcome::text, 'quarantined', 'parent_quarantined', 'book'
+from these left join rowcall.{lines} s using (source_key) where these.source_key not in (select source_key from known);
+
+-- name: unmerge
+-- But for rows that a repair merged, and whose other row is still what a repair made it.
+delete from rowcall.merged_row m where m.entity = {n} and m.source_key = any (%s) and not exists (
+    select from rowcall_change c where c.entity = {n} and c.source_key = m.source_key and c.what = 'compare');
+
+-- name: merge
+insert into rowcall.merged_row (entity, source_key, into_entity, into_key, named, chunk)
+select {n}, x.source_key, x.into_entity, x.into_key, x.named, s.chunk
+from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) x (source_key, into_entity, into_key, named)
+join rowcall.{lines} s using (source_key)
+on conflict (entity, source_key) do update set into_entity = excluded.into_entity, into_key = excluded.into_key, named = excluded.named;
 
 -- name: keep
 update rowcall_change c set kept = %s, detail = x.detail from unnest(%s::text[], %s::text[]) x (source_key, detail)

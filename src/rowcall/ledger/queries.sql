@@ -143,6 +143,9 @@ delete from rowcall.settlement where chunk = %s;
 -- name: forget_quarantined
 delete from rowcall.quarantined_row where chunk = %s;
 
+-- name: forget_merged
+delete from rowcall.merged_row where chunk = %s;
+
 -- name: forget_nulled
 delete from rowcall.nulled_reference where chunk = %s;
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from rowcall.ledger.book import partition
+from rowcall.mapping.model import MERGED
 from rowcall.postgres.connect import Session
 from rowcall.postgres.queries import named_queries
 from rowcall.rows import Amendment, Disposition, Reason
@@ -119,15 +120,21 @@ class Purge:
 
 @dataclass(frozen=True)
 class Fate:
-    """What a repair did with a row: `target_id` and its xmin where it came home, else what it was left for."""
+    """What a repair did with a row: `target_id` and its xmin where it came home, else what it was left for. `merged`: it came home
+    in the row that stands for it."""
 
     key: str
     target_id: UUID | None = None
     version: int | None = None
     left_for: str | None = None
+    merged: bool = False
+
+    @property
+    def is_home(self) -> bool:
+        return self.target_id is not None or self.merged
 
     def __repr__(self) -> str:
-        return f"Fate(home={self.target_id is not None}, left_for={self.left_for})"
+        return f"Fate(home={self.is_home}, left_for={self.left_for})"
 
 
 class RepairBook:
@@ -203,6 +210,10 @@ class RepairBook:
         """Entity -> rows that repairs brought home."""
         return dict(self.rows("repaired"))
 
+    def merged(self) -> dict[str, int]:
+        """Entity -> those of them that came home in rows that stand for them."""
+        return dict(self.rows("merged_home"))
+
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def amend(self, repair: int, entity: int, amendments: Sequence[Amendment]) -> None:
@@ -223,6 +234,13 @@ class RepairBook:
         keys = [f.key for f in fates]
         self.do("bring_home", keys, [f.target_id for f in fates], entity=entity)
         self.do("home_sums", 1, 1, keys, entity=entity)
+
+    def settle_merged(self, entity: int, merged: Mapping[str, tuple[str, str, UUID]]) -> None:
+        """The lines and sums of rows (key -> entity, key and uuid of the row that stands for it) that were merged."""
+        keys = list(merged)
+        self.do("exclude_late", keys, [MERGED] * len(keys), entity=entity)
+        self.do("exclude_sums", keys, entity=entity)
+        self.do("merge_late", keys, *([row[n] for row in merged.values()] for n in (0, 1)), entity=entity)
 
     def dispose(self, entity: int, keys: Sequence[str], disposition: str, actor: str, reason: str | None) -> int:
         if disposition == Disposition.OPEN.value:

@@ -137,6 +137,26 @@ join rowcall.repair p on p.id = l.repair and p.state = 'applied'
 join rowcall.entity e on e.id = r.entity
 where r.repair = %s order by l.repair desc limit 5;
 
+-- name: merged_into
+-- Rows for which those stand that a repair brought home, and the later repair that merged them, if one did.
+select m.source_key, max(l.repair) from rowcall.repaired_row r join rowcall.entity e on e.id = r.entity
+join rowcall.merged m on m.into_entity = e.name and m.into_key = r.source_key
+left join (rowcall.repaired_row l join rowcall.repair p on p.id = l.repair and p.state = 'applied')
+    on l.entity = m.entity and l.source_key = m.source_key and l.left_for = 'merged'
+where r.repair = %s and r.target_id is not null group by m.entity, m.source_key having max(l.repair) is distinct from max(r.repair);
+
+-- name: part_sums
+update rowcall.chunk c set rows_quarantined = rows_quarantined + n.rows, rows_excluded = rows_excluded - n.rows
+from (select s.chunk, count(*) as rows from rowcall.{lines} s join rowcall.repaired_row r on r.source_key = s.source_key
+      where r.repair = %s and r.entity = %s and r.left_for = 'merged' and s.outcome = 'excluded' group by s.chunk) n where n.chunk = c.id;
+
+-- name: part
+-- Rows that a repair merged are quarantined again.
+update rowcall.{lines} s set outcome = 'quarantined', cause = q.rejections -> 0 ->> 'code'
+from rowcall.repaired_row r
+join rowcall.quarantined_row q on q.entity = r.entity and q.source_key = r.source_key
+where r.repair = %s and r.entity = %s and r.left_for = 'merged' and s.source_key = r.source_key and s.outcome = 'excluded';
+
 -- name: uses
 -- Repairs after this one that point rows at rows which it created.
 select distinct a.repair from rowcall.synthetic_row y join rowcall.amendment a on a.parent_id = y.target_id and a.repair > y.repair
@@ -167,7 +187,8 @@ delete from rowcall.archive where repair = %s;
 
 -- name: left
 -- Rows that a repair amended, and that something else keeps back.
-select count(*) from rowcall.repaired_row where repair = %s and left_for is not null;
+select count(*) from rowcall.repaired_row r where r.repair = %s and r.left_for is not null and r.left_for <> 'merged'
+  and exists (select from rowcall.quarantined_row q where q.entity = r.entity and q.source_key = r.source_key);
 
 -- name: take_back_amendments
 delete from rowcall.amendment where repair = %s and entity = %s and source_key = any (%s);
@@ -187,6 +208,11 @@ join rowcall.entity e on e.id = r.entity
 join rowcall.repair p on p.id = r.repair
 left join rowcall.amendment a on a.repair = r.repair and a.entity = r.entity and a.source_key = r.source_key
 where e.name = %s and r.source_key = %s order by p.id, a.target_column;
+
+-- name: merged_home
+select e.name, count(*) from rowcall.quarantined_row q join rowcall.entity e on e.id = q.entity
+join rowcall.settlement s on s.entity = q.entity and s.source_key = q.source_key
+where q.disposition = 'repaired' and s.outcome = 'excluded' group by e.name;
 
 -- name: repaired
 -- Rows that repairs brought home, per entity.
@@ -257,6 +283,13 @@ where s.source_key = x.source_key and s.outcome = 'quarantined' and s.cause <> x
 -- name: exclude_late
 update rowcall.{lines} s set outcome = 'excluded', cause = x.rule from unnest(%s::text[], %s::text[]) x (source_key, rule)
 where s.source_key = x.source_key and s.outcome = 'quarantined';
+
+-- name: merge_late
+-- What the run noted, and the final row, which was not known then.
+insert into rowcall.merged_row (entity, source_key, into_entity, into_key, named, chunk)
+select s.entity, s.source_key, x.into_entity, x.into_key, x.into_entity || ' ' || x.into_key, s.chunk
+from unnest(%s::text[], %s::text[], %s::text[]) x (source_key, into_entity, into_key) join rowcall.{lines} s using (source_key)
+on conflict (entity, source_key) do update set into_entity = excluded.into_entity, into_key = excluded.into_key;
 
 -- name: exclude_sums
 update rowcall.chunk c set rows_quarantined = rows_quarantined - n.rows, rows_excluded = rows_excluded + n.rows

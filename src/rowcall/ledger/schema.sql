@@ -218,6 +218,18 @@ create table rowcall.nulled_reference (
     chunk         integer not null
 );
 
+-- Rows for which other rows are to stand (`merge:`): which. They do where the row itself is excluded as merged; the other may
+-- be in quarantine, and the row with it. `named` is the name of the row that stays, by which ways to both are told to mean one.
+create table rowcall.merged_row (
+    entity      smallint not null,
+    source_key  text collate "C" not null,
+    into_entity text not null,
+    into_key    text collate "C" not null,
+    named       text collate "C" not null,
+    chunk       integer not null,
+    primary key (entity, source_key)
+);
+
 -- Indexes, keys and foreign keys of the target that a load took away, each with all that it takes to put it back. The line and
 -- the DROP are of one transaction, and so are the CREATE and the change of state: whatever happens, the book is right.
 create table rowcall.taken_key (
@@ -314,10 +326,20 @@ create view rowcall.settlements as
     select e.name as entity, s.source_key, s.outcome::text as outcome, s.target_id, s.cause, s.chunk
     from rowcall.settlement s join rowcall.entity e on e.id = s.entity;
 
+create view rowcall.merged as
+    select m.entity, m.source_key, m.into_entity, m.into_key, s.target_id
+    from rowcall.merged_row m join rowcall.entity e on e.name = m.into_entity
+    join rowcall.settlement o on o.entity = m.entity and o.source_key = m.source_key and o.outcome <> 'quarantined'
+    left join rowcall.settlement s on s.entity = e.id and s.source_key = m.into_key and s.outcome = 'migrated';
+
 create view rowcall.migration_mappings as
     select e.name as entity_type, s.source_key as legacy_id, s.target_id as entity_uuid
     from rowcall.settlement s join rowcall.entity e on e.id = s.entity
-    where s.outcome = 'migrated';
+    where s.outcome = 'migrated' and not exists (
+        select from rowcall.merged_row m where m.entity = s.entity and m.source_key = s.source_key)
+    union all
+    select e.name, m.source_key, m.target_id from rowcall.merged m join rowcall.entity e on e.id = m.entity
+    where m.target_id is not null;
 
 create view rowcall.quarantine as
     select e.name as entity, q.source_key, q.payload, q.rejections, q.disposition::text as disposition,

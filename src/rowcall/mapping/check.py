@@ -22,7 +22,7 @@ from rowcall.mapping.model import (
     PlannedRepair,
     Rule,
 )
-from rowcall.mapping.references import reference
+from rowcall.mapping.references import merge, reference
 from rowcall.mapping.views import read_views
 from rowcall.mapping.words import instead, too_long
 from rowcall.rows import Reason
@@ -38,6 +38,7 @@ def read_mapping(path: Path, source: Schema, target: Schema, probe: Probe) -> Ma
     _causes(desk)
     entities = [entity for one in desk.frames.values() if (entity := entity_of(desk, one))]
     _identities(desk)
+    _merges(desk)
     content_types = _content_types(desk)
     desk.settle(probe)
     draft.faults.raise_if_any()
@@ -67,6 +68,7 @@ def _mapping(desk: Desk, entities: tuple[Entity, ...], content_types: ContentTyp
             *(one.source for one in desk.frames.values() if one.query is not None and one.source is not None),
             *desk.views.values(),
         ),
+        there=tuple(desk.there.values()),
         positions=dict(draft.tree.keys),
     )
 
@@ -89,7 +91,7 @@ def entity_of(desk: Desk, one: Frame) -> Entity | None:
     """An entity, with all of its parts checked; None if its tables are not known."""
     draft = one.draft
     columns = [column_rule(desk, one, name, filler) for name, filler in draft.columns.items()]
-    references = [reference(desk, one, name, shape) for name, shape in draft.references.items()]
+    references = [merge(desk, one), *(reference(desk, one, name, shape) for name, shape in draft.references.items())]
     where, rules, cutoff = _rules(desk, one, "where"), _rules(desk, one, "rules"), _cutoff(desk, one)
     _required(desk, one)
     if one.source is None or one.target is None or one.id_column is None:
@@ -215,6 +217,19 @@ def _identities(desk: Desk) -> None:
             loc: Loc = (*one.loc, "identity")
             what = f"{first.name} fills {one.target.name} with the identity {one.identity!r} too"
             desk.draft.say_key(loc, f"{what}, so equal keys would get one id: write another `identity:`")
+
+
+def _merges(desk: Desk) -> None:
+    """Entities that are merged into each other: which row would stay?"""
+    into = {name: one.draft.merge.to for name, one in desk.frames.items() if one.draft.merge}
+    for name, one in desk.frames.items():
+        seen, at = [name], into.get(name)
+        while at is not None and at not in seen:
+            seen.append(at)
+            at = into.get(at)
+        if at == name and len(seen) > 1:
+            way = " into ".join([*seen, name])
+            desk.draft.say_key((*one.loc, "merge"), f"{way}: rows that are merged in a circle have none that stays")
 
 
 def _content_types(desk: Desk) -> ContentTypes:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from rowcall.mapping.desk import Desk, Frame, no_column
-from rowcall.mapping.document import FillerShape
+from rowcall.mapping.filler import FillerShape
 from rowcall.mapping.fits import bare, conversion_for, fits, is_oid_like, takes
 from rowcall.mapping.functions import find_function
 from rowcall.mapping.model import PLACEHOLDER, ColumnRule, Loc, PythonCall, ValueMap

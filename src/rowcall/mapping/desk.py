@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rowcall.mapping.fits import bare
 from rowcall.mapping.load import Draft, EntityDraft
-from rowcall.mapping.model import Loc, Query
+from rowcall.mapping.model import Entity, Loc, Query
 from rowcall.mapping.words import instead, one_of, too_long
 from rowcall.schema import Column, Schema, Selected, Table, Type
 from rowcall.sql import qualified
@@ -83,17 +83,18 @@ class Desk:
     literals: list[tuple[str, Type, Loc]] = field(default_factory=list)
     relations: dict[str, str] = field(default_factory=dict)  # of the tables that are queries: SQL for FROM
     views: dict[str, Table] = field(default_factory=dict)  # that the mapping makes of the source's tables
+    there: dict[str, Entity] = field(default_factory=dict)  # see mapping.there
 
     def table(self, side: str, name: str, loc: Loc, offset: int | None = None) -> Table | None:
         """A table by "name" or "schema.name", or a view of the mapping; a fault where there is none."""
-        if side == "source" and name in self.views:
+        if side == "source" and name in self.views and not name.startswith("("):
             return self.views[name]
         schema = self.source if side == "source" else self.target
         endpoint = self.draft.source if side == "source" else self.draft.target
         default = endpoint.schema if endpoint else schema.default
-        found = schema.tables.get(name if "." in name else f"{default}.{name}")
+        found = None if name.startswith("(") else schema.tables.get(name if "." in name else f"{default}.{name}")
         if found is None:
-            names = [full.removeprefix(f"{default}.") for full in schema.tables]
+            names = [full.removeprefix(f"{default}.") for full in schema.tables if not full.startswith("(")]
             self.draft.say(loc, too_long(name) or f"the {side} has no table {name!r}: {instead(name, names)}", offset)
         elif "." in found.schema:
             what = f"the schema {found.schema!r} has a dot in its name, so that its tables cannot be named"
@@ -167,7 +168,8 @@ def no_column(table: Table, name: str) -> str:
     """What is wrong with a column's name."""
     if wrong := too_long(name):
         return wrong
-    return f"{table.name} has no column {name!r}: {instead(name, [column.name for column in table.columns])}"
+    known = [column.name for column in table.columns if not column.name.startswith("rowcall_")]
+    return f"{table.name} has no column {name!r}: {instead(name, known)}"
 
 
 def _boolean(kind: Type) -> str | None:

@@ -79,6 +79,8 @@ def read_derived(
         return None, [f"{', '.join(lacking)} (NOT NULL without a default)"]
     if name in heard.entities:
         found = entity_of(desk, frame(desk, heard.entities[name], probe))
+    if desk.there:
+        heard.wrong.append(f"{', '.join(desk.there)}: name an entity here")
     if not heard.wrong:
         desk.settle(probe)
     return found, heard.wrong

@@ -33,12 +33,16 @@ def _rule(rule: ColumnRule) -> dict[str, object]:
     return {name: value for name, value in told.items() if value or name not in ("python", "looks_in")}
 
 
-_BESIDE = {"impact", "budget", "load", "deleted", "declared"}
+_BESIDE = {"impact", "budget", "load", "deleted", "declared", "sql"}
 
 
 def _deciding(entity: Entity) -> dict[str, object]:
     told = {name: value for name, value in asdict(entity).items() if name not in _BESIDE}
     told["columns"] = [_rule(rule) for rule in entity.columns]
+    told["references"] = [
+        {name: value for name, value in asdict(reference).items() if value or name not in ("merges", "each")}
+        for reference in entity.references
+    ]
     if (query := entity.query) is not None:  # what the server says of it may differ from time to time
         told["query"] = {"sql": query.sql, "base": query.base, "key": query.key, "further": query.further}
     return told

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rowcall.mapping.document import DocumentShape, Inner, Shape
+from rowcall.mapping.document import DocumentShape
+from rowcall.mapping.shape import Inner, Shape
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

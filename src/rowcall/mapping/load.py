@@ -17,17 +17,16 @@ from rowcall.mapping.document import (
     DocumentShape,
     EndpointShape,
     EntityShape,
-    FillerShape,
-    ReferenceShape,
     RepairShape,
-    Shape,
     SourceShape,
-    WayShape,
 )
 from rowcall.mapping.endpoints import endpoint
+from rowcall.mapping.filler import FillerShape
 from rowcall.mapping.map_files import with_map_files
 from rowcall.mapping.model import Endpoint, Loc
+from rowcall.mapping.shape import Shape
 from rowcall.mapping.tree import Tree, parse
+from rowcall.mapping.ways import EachShape, MergeShape, ReferenceShape, WayShape
 from rowcall.mapping.words import closest, instead, too_long
 
 S = TypeVar("S", bound=Shape)
@@ -43,6 +42,8 @@ class EntityDraft:
     references: dict[str, ReferenceShape | None] = field(default_factory=dict)
     ways: dict[tuple[str, str], WayShape | None] = field(default_factory=dict)
     cutoff: CutoffShape | None = None
+    merge: MergeShape | None = None
+    each: dict[str, EachShape | None] = field(default_factory=dict)
     table: str | None = None  # where rows come from: a table by its name,
     query: SourceShape | None = None  # or a query
 
@@ -153,6 +154,8 @@ def read_entity(draft: Draft, name: str, raw: object) -> None:
     _read_source(draft, entity, shape.from_)
     if shape.cutoff is not None:
         entity.cutoff = read(draft, CutoffShape, shape.cutoff, (*loc, "cutoff"))
+    if shape.merge is not None:
+        entity.merge = read(draft, MergeShape, shape.merge, (*loc, "merge"))
     for column, filler in (shape.columns or {}).items():
         at: Loc = (*loc, "columns", column)
         entity.columns[column] = read(
@@ -161,6 +164,8 @@ def read_entity(draft: Draft, name: str, raw: object) -> None:
     for column, reference in (shape.references or {}).items():
         here: Loc = (*loc, "references", column)
         entity.references[column] = found = read(draft, ReferenceShape, reference, here)
+        if found is not None and found.each is not None:
+            entity.each[column] = read(draft, EachShape, found.each, (*here, "each"))
         for label, way in ((found and found.by_type) or {}).items():
             entity.ways[column, label] = read(draft, WayShape, way, (*here, "by_type", label))
 
@@ -177,7 +182,15 @@ def _read_source(draft: Draft, entity: EntityDraft, raw: object) -> None:
 
 
 # Shapes whose keys only mean something together: with one fault there is nothing left to check.
-_WHOLE: tuple[type[Shape], ...] = (FillerShape, ReferenceShape, WayShape, EndpointShape, SourceShape)
+_WHOLE: tuple[type[Shape], ...] = (
+    FillerShape,
+    ReferenceShape,
+    EachShape,
+    MergeShape,
+    WayShape,
+    EndpointShape,
+    SourceShape,
+)
 
 
 def read(draft: Draft, shape: type[S], raw: object, loc: Loc) -> S | None:

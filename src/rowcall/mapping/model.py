@@ -47,6 +47,36 @@ class Route:
     path: tuple[Hop, ...]
     content_type: str | None = None
 
+    @property
+    def there(self) -> bool:
+        """Whether the parent is a row that is in the target already: `to` is no entity then, but "table by column"."""
+        return self.path[-1].table.startswith(THERE)
+
+
+ARRAY, JSON, KEYS, TEXT = "array", "json", "keys", "text"
+ALL = "*"  # a step to each item of a JSON array
+EACH = "(each)"  # the schema of tables whose rows are the elements of a column; no schema has such a name
+ELEMENT, TYPE = "element", "type"  # columns of these tables, in which paths begin
+
+
+@dataclass(frozen=True)
+class Each:
+    """Where the elements of a reference stand: in a source column that is an ARRAY, in JSON (values or KEYS behind `steps`: names,
+    and ALL), or in a TEXT. `packed`: how an element is written, literals and the parts TYPE and ELEMENT in turn; () where it is
+    nothing but the value. `given`: the type of the column, or of the array's elements (jsonb, json,
+    text, numeric, ...)."""
+
+    column: str
+    kind: str
+    steps: tuple[str, ...] = ()
+    packed: tuple[str, ...] = ()
+    given: str = ""
+
+    @staticmethod
+    def table(entity: str) -> str:
+        """The table of an entity's elements, in the Schema."""
+        return f"{EACH}.{entity}"
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -54,7 +84,8 @@ class Reference:
 
     Without `type_column` every route is tried and all must agree (else ambiguous_reference); with it, the row's content
     type picks the route. `missing` holds the codes that the mapping turns into NULL; `sentinels` are values, as text,
-    that the mapping declares impossible at any hop.
+    that the mapping declares impossible at any hop. `merges`: the row that is found stands for this one, too (`merge:`), and
+    `column` is the id; who finds none is a row of its own.
     """
 
     column: str
@@ -62,6 +93,8 @@ class Reference:
     type_column: str | None = None
     sentinels: tuple[str, ...] = ()
     missing: frozenset[Reason] = frozenset()
+    merges: bool = False
+    each: Each | None = None  # a reference in each element; the column holds them as the source's does
 
 
 @dataclass(frozen=True)
@@ -129,7 +162,11 @@ class Budget:
     share: float | None = None
 
 
+MERGED = "merged"  # the rule under which rows are excluded for which another row stands
+# What it means for a merge where nothing is found: there is no other row.
+ALONE = frozenset({Reason.NULL_REFERENCE, Reason.SENTINEL_REFERENCE, Reason.DANGLING_REFERENCE})
 VIEW = "(view)"  # the schema of tables that the mapping makes of others; no schema has such a name
+THERE = "(target)"  # the schema of tables of the target in which references find rows
 QUERY = "(query)."  # before an entity's name: what a query looks like, in the Schema; no table has such a name
 RETURNED = "rowcall_returned"  # whether a query returns a row for this row of its base table
 KEY = "rowcall_key"  # the key of a query that returns several rows for one of the base table: a JSON array, as text
@@ -234,11 +271,17 @@ class Entity:
     ids: Ids = Ids()
     deleted: Deleted = Deleted()
     declared: bool = False  # the key is not one in the catalog: it is looked at before rows are read
+    sql: str = ""  # of an entity that stands beside the mapping, for the elements of a column: the SELECT of its rows
 
     @property
     def given_id(self) -> bool:
         """Whether a column (the source's own uuid) or a reference (the uuid of its parent) fills the target's id."""
-        return self.id_column in {c.column for c in self.columns} | {r.column for r in self.references}
+        return self.id_column in {c.column for c in self.columns} | {r.column for r in self.references if not r.merges}
+
+    @property
+    def merge(self) -> Reference | None:
+        """How a row is found that stands for this one; the first of the references."""
+        return next((r for r in self.references if r.merges), None)
 
     @property
     def base(self) -> str:
@@ -260,6 +303,8 @@ class Entity:
     def relation(self, within: str = "true") -> str:
         """Postgres SQL for FROM: the entity's source rows. `within` may say which are wanted, by a condition over the key that
         stands in WHERE, too."""
+        if self.sql:
+            return f"(\n{self.sql}\n) as x"
         return self.query.relation(self.name, within) if self.query else qualified(self.source)
 
 
@@ -311,10 +356,13 @@ class Mapping:
     remedies: MappingOf[str, MappingOf[str, MappingOf[str, object]]] = field(default_factory=dict)
     repairs: tuple[PlannedRepair, ...] = ()
     queries: tuple[Table, ...] = ()  # what the sources that are queries look like, as tables
+    there: tuple[
+        Entity, ...
+    ] = ()  # "table by column": rows of the target to which references lead, as if they were entities
     positions: MappingOf[Loc, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def entity(self, name: str) -> Entity:
-        return next(e for e in self.entities if e.name == name)
+        return next(e for e in self.entities + self.there if e.name == name)
 
     def place(self, *loc: str | int) -> str:
         """`file:line:column` of a node, or of the nearest one above it."""

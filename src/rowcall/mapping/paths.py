@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
+NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _HOP = re.compile(
-    rf"(?P<column>{_NAME})\s*(?P<star>\*?)\s*(?:->\s*(?P<landing>{_NAME}(?:\s*\.\s*{_NAME})*)\s*"
-    rf"(?:(?P<pick>\b(?:first|latest|majority)\b)\s*(?P<by>(?!until\b){_NAME})?)?\s*(?P<until>\buntil\b.*)?)?",
+    rf"(?P<column>{NAME})\s*(?P<star>\*?)\s*(?:->\s*(?P<landing>{NAME}(?:\s*\.\s*{NAME})*)\s*"
+    rf"(?:(?P<pick>\b(?:first|latest|majority)\b)\s*(?P<by>(?!until\b){NAME})?)?\s*(?P<until>\buntil\b.*)?)?",
     re.DOTALL | re.IGNORECASE,
 )
 _CLOSES = {"(": ")", "[": "]"}
@@ -86,7 +86,7 @@ def hop(offset: int, piece: str) -> HopText | Slip:
     if landing is None:
         short = HopText(name(found["column"]), None, None, False, None, offset, offset)
         return Slip(offset, _unreadable(piece)) if climb else short
-    parts = [name(part) for part in re.findall(_NAME, landing)]
+    parts = [name(part) for part in re.findall(NAME, landing)]
     at = offset + found.start("landing")
     if not 2 <= len(parts) <= 3:
         advice = f"write `{piece.split('->')[0].strip()} -> {parts[0]}.<column>`"

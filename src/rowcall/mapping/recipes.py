@@ -14,7 +14,7 @@ from itertools import zip_longest
 from zoneinfo import available_timezones
 
 from rowcall.mapping.desk import Desk, no_column
-from rowcall.mapping.document import FillerShape
+from rowcall.mapping.filler import FillerShape
 from rowcall.mapping.fits import bare
 from rowcall.mapping.model import Loc
 from rowcall.mapping.scalars import CLEANING

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rowcall.mapping.desk import Desk, Frame
-from rowcall.mapping.document import ReferenceShape
+from rowcall.mapping.elements import elements
 from rowcall.mapping.fits import bare, comparable
-from rowcall.mapping.model import Hop, Loc, Reference, Route
+from rowcall.mapping.model import ALONE, MERGED, THERE, TYPE, Hop, Loc, Reference, Route
 from rowcall.mapping.paths import HopText, Slip, parse
+from rowcall.mapping.there import is_there, there
 from rowcall.mapping.views import picked
+from rowcall.mapping.ways import ReferenceShape
 from rowcall.mapping.words import instead
 from rowcall.schema import Column, Table
 
@@ -33,11 +35,16 @@ def reference(desk: Desk, frame: Frame, column: str, shape: ReferenceShape | Non
         _landing(desk, frame, column, shape, loc)
     if shape is None:
         return None
+    each = elements(desk, frame, column, shape, frame.draft.each.get(column)) if shape.each is not None else None
+    if shape.each is not None and each is None:
+        return None
     if shape.type is not None and frame.source is not None:
         desk.content_type(frame.source, shape.type, (*loc, "type"))
-    routes = [_route(desk, frame, way) for way in _ways(frame, column, shape, loc)]
+    start = desk.source.tables[each.table(frame.name)] if each else frame.source
+    routes = [_route(desk, start, way) for way in _ways(frame, column, shape, loc)]
     sound = tuple(route for route in routes if route)
-    return Reference(column, sound, shape.type, tuple(shape.sentinels), frozenset(shape.missing))
+    type_ = TYPE if each and shape.by_type else shape.type
+    return Reference(column, sound, type_, tuple(shape.sentinels), frozenset(shape.missing), each=each)
 
 
 def _landing(desk: Desk, frame: Frame, name: str, shape: ReferenceShape | None, loc: Loc) -> None:
@@ -47,10 +54,10 @@ def _landing(desk: Desk, frame: Frame, name: str, shape: ReferenceShape | None, 
         desk.draft.say_key(loc, f"{name} is filled under `columns` too: write it in one of both")
     if column is None:
         return
-    if bare(column.type).name != "uuid":
+    if bare(column.type).name != "uuid" and (shape is None or shape.each is None):
         message = f"{name} is {column.type.formatted}, and a reference becomes a uuid: write it under `columns`"
         desk.draft.say_key(loc, message)
-    if column.not_null and shape is not None and shape.missing:
+    if column.not_null and shape is not None and shape.missing and shape.each is None:
         codes = ", ".join(sorted(reason.value for reason in shape.missing))
         desk.draft.say_key((*loc, "missing"), f"{name} is NOT NULL, so {codes} cannot become NULL: leave `missing` out")
 
@@ -68,14 +75,43 @@ def _ways(frame: Frame, column: str, shape: ReferenceShape, loc: Loc) -> Iterato
             yield Way(way.to or shape.to, to_loc, way.path, (*here, "path") if long else here, label)
 
 
-def _route(desk: Desk, frame: Frame, way: Way) -> Route | None:
+def merge(desk: Desk, frame: Frame) -> Reference | None:
+    """How the row is found that stands for a row, too; None where nothing says so, or it is at fault."""
+    shape, loc, name = frame.draft.merge, (*frame.loc, "merge"), frame.id_column
+    if shape is None or name is None:
+        return None
+    parent = desk.frames.get(shape.to or "")
+    if parent is not None and None not in (parent.target, frame.target) and parent.target != frame.target:
+        where = f"{frame.name} fills {frame.target and frame.target.name}"
+        desk.draft.say((*loc, "to"), f"{shape.to} fills another table, and {where}: rows are merged within one table")
+    if is_there(shape.to):
+        desk.draft.say((*loc, "to"), "rows are merged into those of an entity: write its name")
+        return None
+    if name in frame.draft.references:
+        what = f"{name} is that of a parent (`references`), so no other row can stand for this one"
+        desk.draft.say_key(loc, f"{what}: write one of both")
+    if MERGED in (frame.draft.shape.where or {}):
+        said = f"{MERGED!r} names the rows for which others stand: write another name"
+        desk.draft.say_key((*frame.loc, "where", MERGED), said)
+    if not shape.path:
+        return None
+    if frame.draft.query is not None and frame.draft.query.absent == MERGED:
+        said = f"{MERGED!r} names the rows for which others stand: write another name"
+        desk.draft.say((*frame.loc, "from", "absent"), said)
+    route = _route(desk, frame.source, Way(shape.to, (*loc, "to"), shape.path, (*loc, "path")))
+    return Reference(name, (route,), None, tuple(shape.sentinels), ALONE, merges=True) if route else None
+
+
+def _route(desk: Desk, start: Table | None, way: Way) -> Route | None:
     parent = _parent(desk, way)
-    hops = walk(desk, frame.source, way, parent) if frame.source is not None else None
+    hops = walk(desk, start, way, parent) if start is not None else None
     return Route(way.to, hops, way.label) if way.to is not None and hops else None
 
 
 def _parent(desk: Desk, way: Way) -> Frame | None:
     known = desk.draft.document.entities or {}
+    if is_there(way.to) and way.to is not None:
+        return there(desk, way.to, way.to_loc)
     if way.to is None:
         desk.draft.say_key(way.loc, "no `to` says which entity this way leads to: write `{to: <entity>, path: ...}`")
     elif way.to not in known:
@@ -99,7 +135,9 @@ def walk(desk: Desk, start: Table, way: Way, parent: Frame | None) -> tuple[Hop,
         assert isinstance(text, HopText)
         after = written[number][1] if number < len(written) else None
         onward = after.column if isinstance(after, HopText) and not after.climb else None
-        hop, table = _hop(desk, table, loc, text, parent, onward, alone=len(written) == 1)
+        last = number == len(written)
+        short = last and (number == 1 or is_there(way.to))
+        hop, table = _hop(desk, table, loc, text, parent, onward, alone=short)
         hops += [hop] if hop else []
     _arrived(desk, table, written[-1], parent)
     return tuple(hops) if len(hops) == len(written) else None
@@ -156,7 +194,8 @@ def _short(
         return None, None
     if not comparable(column.type, key.type):
         desk.draft.say(loc, _apart(column, parent.home, key), text.offset)
-    return Hop(text.column, parent.home.qualified, parent.key[0]), parent.home
+    of = parent.target.name if parent.home.schema == THERE and parent.target else ""
+    return Hop(text.column, parent.home.qualified, parent.key[0], of=of), parent.home
 
 
 def _apart(column: Column, table: Table, landing: Column) -> str:

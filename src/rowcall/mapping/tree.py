@@ -195,7 +195,7 @@ def key_text(node: ScalarNode) -> str | None:
 
 def scalar_value(node: ScalarNode) -> object:
     """None, bool, int, Decimal (with the digits as written) or text; times stay text."""
-    text = str(node.value)
+    text = str(node.value).replace("\a", "")  # with which ruamel.yaml marks where lines of a folded text were joined
     match str(node.tag).removeprefix(TAG):
         case "null":
             return None

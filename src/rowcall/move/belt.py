@@ -13,12 +13,13 @@ import duckdb
 
 from rowcall.errors import Interrupted
 from rowcall.loading import load
-from rowcall.mapping.model import QUERY
+from rowcall.mapping.model import QUERY, THERE
 from rowcall.move.fates import load_hops
 from rowcall.move.pools import Pool, WorkerLost
 from rowcall.move.worker import Worker
 from rowcall.plan.evidence import DELETIONS, deletions_sql
 from rowcall.plan.judge import Judge
+from rowcall.plan.paths import HopTable
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
 from rowcall.sql import qualified
@@ -189,8 +190,12 @@ class Tables:
         if table not in self.digests:
             hop = self.plan.hop_tables.get(table)
             types = ";".join(f"{k}={v}" for k, v in sorted(self.plan.knowledge.content_types.items()))
-            self.digests[table] = load_hops(self.worker.duck, hop, self.worker.reader) if hop else types
+            self.digests[table] = self.load(hop) if hop else types
         return self.digests[table]
+
+    def load(self, hop: HopTable) -> str:
+        """Loads a hop table, from the side where it is; the digest of its content."""
+        return load_hops(self.worker.duck, hop, self.worker.seen if hop.table.startswith(THERE) else self.worker.reader)
 
     def build_routes(self, step: Step) -> None:
         self.build(step.judges)

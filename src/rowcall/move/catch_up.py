@@ -26,6 +26,7 @@ from rowcall.move.gathered import Gathered, Rejected
 from rowcall.move.group import into_stage
 from rowcall.move.halving import by_halves
 from rowcall.move.mend import KEYS
+from rowcall.move.merging import Merging
 from rowcall.move.removal import Removal
 from rowcall.move.rewrite import rewrite
 from rowcall.move.savepoints import ours
@@ -73,7 +74,7 @@ select {n}::smallint as entity, key, was, held, gone, now, cause, row_hash,
             when now = 'migrated' and (was = 'migrated' or gone is not null) then 'update'
             when now = 'migrated' then 'insert'
             when now is null and (was = 'migrated' or gone is not null) then '{gone}'
-            when was = 'migrated' and held = 'repaired' and now = 'quarantined' then 'compare'
+            when was <> 'quarantined' and held = 'repaired' and now = 'quarantined' then 'compare'
             when was = 'migrated' or gone is not null then 'remove'
             else 'book' end as what
 from {changed} where now is not null or gone is null or '{gone}' = 'remove' or ('{gone}' = 'mark' and gone = 'kept')"""
@@ -98,6 +99,7 @@ class CatchUp:
         self.book = CatchUpBook(self.session)
         self.fell: dict[str, list[pa.Table]] = {}  # entity -> rows that cannot migrate after all, as verdicts.REJECTED
         self.nulled: dict[str, list[memoryview]] = {}
+        self.merging = Merging(plan, self.duck, self.book, records)
 
     def __call__(self) -> int:
         """Its number in the book."""
@@ -294,14 +296,17 @@ class CatchUp:
         self.book.do("fall", [r["key"] for r in rows], [r["code"] for r in rows], self._record(judge).id)
         table = rejected_rows(rows)
         self.fell.setdefault(judge.entity.name, []).append(table)
+        if stay or judge.entity.name not in self.parents:
+            return
         self.duck.register("arriving", table)
-        fates = fate_table(judge.entity.name)
-        if judge.entity.name in self.parents and not stay:
-            self.duck.execute(
-                f"update {fates} f set outcome = 'quarantined', root_entity = a.root_entity, root_key = a.root_key "
-                f"from arriving a where f.k = a.key::{judge.key.kind}"
-            )
+        self.duck.execute(
+            f"update {fate_table(judge.entity.name)} f set outcome = 'quarantined', root_entity = a.root_entity, "
+            f"root_key = a.root_key from arriving a where f.k = a.key::{judge.key.kind}"
+        )
         self.duck.unregister("arriving")
+        for behind, victims in self.merging.behind(judge.entity.name, rows):
+            self.book.do("fall_behind", victims["key"].to_pylist(), entity=self._record(behind).id)
+            self.fell.setdefault(behind.entity.name, []).append(victims)
 
     def _mark(self, judge: Judge) -> None:
         """Marks the rows that the source has deleted."""
@@ -347,6 +352,7 @@ class CatchUp:
         book.do("reopen", entity=number)
         rejected = len(changed) + book.do("quarantine_new", entity=number)
         book.do("forget_nulled", entity=number)
+        self.merging.note(judge)
         if blocks := self.nulled.get(judge.entity.name):
             copy_in(self.session, "rowcall.nulled_reference", NULLED_REFERENCE, blocks)
         book.do("chunk_sums", entity=number)

@@ -9,7 +9,7 @@ A uuid that was given once stays: what is judged refers to the crosswalk's, not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -23,8 +23,16 @@ from rowcall.plan.paths import fate_table
 from rowcall.plan.step import Step
 from rowcall.postgres.queries import named_queries
 from rowcall.postgres.read import Reader
+from rowcall.sql import literal
 
-Part = tuple[Any, Any, Any]  # of a batch: its rows, the excluded, the rejected
+Part = tuple[Any, Any, Any, Any]  # of a batch: its rows, the excluded, the rejected, the merged
+
+
+class MergedTables(NamedTuple):
+    """Tables of the workspace (k, into_entity, into_key, named: text): the rows of an entity that are merged, and that were."""
+
+    now: str
+    was: str
 
 
 class Changes:
@@ -38,6 +46,10 @@ class Changes:
     @staticmethod
     def table(record: EntityRecord) -> str:
         return f"changed_{record.id}"
+
+    @staticmethod
+    def merged(record: EntityRecord) -> MergedTables:
+        return MergedTables(f"merging_{record.id}", f"merged_{record.id}")
 
     def _do(self, name: str, judge: Judge) -> None:
         record = self.records[judge.entity.name]
@@ -55,15 +67,26 @@ class Changes:
             if not _known(judge):
                 self._do("begin_ids", judge)
                 self._load(judge, "id", "ids")
+            if judge.entity.merge:
+                self._do("begin_merged", judge)
+                self._load(judge, "merged", "merged")
 
     def _load(self, judge: Judge, table: str, query: str) -> None:
         number, kind = self.records[judge.entity.name].id, "int8" if judge.key.kind == "BIGINT" else "text"
         load(self.duck, f"{table}_{number}", self.target.batches(self._sql[query].format(n=number, kind=kind)))
 
-    def same_ids(self, judge: Judge) -> None:
-        """The fates of an entity's rows, under the uuids that the crosswalk has."""
-        if not _known(judge):
-            self._do("same_ids", judge)
+    def same_ids(self, *judges: Judge) -> None:
+        """The fates of entities' rows, under the uuids that the crosswalk has."""
+        for judge in judges:
+            if not _known(judge):
+                self._do("same_ids", judge)
+        for judge in judges:
+            for route in judge.entity.merge.routes if judge.entity.merge else ():
+                own, other = fate_table(judge.entity.name), fate_table(route.to)
+                self.duck.execute(
+                    f"update {own} f set uid = w.uid from {other} w where f.outcome = 'merged' "
+                    f"and f.root_entity = {literal(route.to)} and f.root_key = w.k::varchar and w.uid <> f.uid"
+                )
 
     def seen(self, verdicts: Verdicts) -> Part:
         """What is kept of a batch: copies, for the batch's own memory is freed as a whole."""
@@ -71,16 +94,18 @@ class Changes:
         written = pa.array(np.ones(judged.num_rows, bool)) if verdicts.written is None else verdicts.written
         rows = pa.table({"k": judged["k"], "row_hash": verdicts.hashes}).filter(written).combine_chunks()
         excluded = verdicts.excluded if verdicts.excluded.num_rows else None
-        return rows, excluded and excluded.select(["k", "excluded"]).combine_chunks(), verdicts.rejected
+        merged = verdicts.merged.select(["k", "merged_entity", "merged_key", "named"])
+        return rows, excluded and excluded.select(["k", "excluded"]).combine_chunks(), verdicts.rejected, merged
 
     def keep(self, duck: duckdb.DuckDBPyConnection, judge: Judge, part: Part) -> None:
         """Of a batch that is not judged again."""
-        written, excluded, rejected = part
+        written, excluded, rejected, merged = part
         number = self.records[judge.entity.name].id
         for batch, table, columns in (
             (written, "now", "k, row_hash"),
             (excluded, "elsewhere", "k, 'excluded', excluded"),
             (rejected, "elsewhere", f"key::{judge.key.kind}, 'quarantined', code"),
+            (merged, "merging", "*"),
         ):
             if batch is not None and batch.num_rows:
                 load(duck, f"{table}_{number}", [batch], columns)

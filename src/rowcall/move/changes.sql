@@ -30,6 +30,14 @@ select w.source_key::{kind} as k, uuid_send(w.target_id) as uid from rowcall.wri
 -- name: begin_ids
 create or replace table id_{n} (k {kind}, uid blob)
 
+-- name: begin_merged
+create or replace table merging_{n} (k varchar, into_entity varchar, into_key varchar, named varchar);
+create or replace table merged_{n} (k varchar, into_entity varchar, into_key varchar, named varchar)
+
+-- name: merged
+-- For the target's Postgres.
+select source_key as k, into_entity, into_key, named from rowcall.merged_row where entity = {n};
+
 -- name: same_ids
 update {fates} f set uid = l.uid from id_{n} l where l.k = f.k and f.outcome = 'migrated' and l.uid <> f.uid
 

@@ -12,13 +12,27 @@ from rowcall.plan.paths import HopTable, fate_table, hop_table
 from rowcall.plan.plan import Plan
 from rowcall.postgres.read import Reader
 
-_COLUMNS = "k, outcome, uid, root_entity, root_key"
+_COLUMNS = "k, outcome, uid, root_entity, root_key, named"
+_LINES = """
+select s.source_key::{kind} as k, s.outcome::text as outcome, uuid_send(s.target_id) as uid,
+       case when s.outcome <> 'migrated' then q.root_entity end as root_entity,
+       case when s.outcome <> 'migrated' then coalesce(q.root_key, s.cause) end as root_key, null::text as named
+from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
+where s.entity = {entity}"""
+_MERGING = """
+select s.source_key::{kind} as k, case when m.source_key is null then s.outcome::text else 'merged' end as outcome,
+       uuid_send(coalesce(m.target_id, s.target_id)) as uid,
+       coalesce(m.into_entity, case when s.outcome <> 'migrated' then q.root_entity end) as root_entity,
+       coalesce(m.into_key, case when s.outcome <> 'migrated' then coalesce(q.root_key, s.cause) end) as root_key, r.named
+from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
+left join rowcall.merged m using (entity, source_key) left join rowcall.merged_row r using (entity, source_key)
+where s.entity = {entity}"""
 
 
 def create_fates(duck: duckdb.DuckDBPyConnection, judge: Judge) -> None:
     duck.execute(
         f"create or replace table {fate_table(judge.entity.name)} "
-        f"(k {judge.key.kind}, outcome varchar, uid blob, root_entity varchar, root_key varchar)"
+        f"(k {judge.key.kind}, outcome varchar, uid blob, root_entity varchar, root_key varchar, named varchar)"
     )
 
 
@@ -29,12 +43,7 @@ def load_from_ledger(duck: duckdb.DuckDBPyConnection, judge: Judge, entity_id: i
     load(
         duck,
         fate_table(judge.entity.name),
-        target.batches(
-            f"""select s.source_key::{kind} as k, s.outcome::text as outcome, uuid_send(s.target_id) as uid,
-                       q.root_entity, coalesce(q.root_key, s.cause) as root_key
-                from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
-                where s.entity = {entity_id}"""
-        ),
+        target.batches((_MERGING if judge.entity.merge else _LINES).format(kind=kind, entity=entity_id)),
         _COLUMNS,
     )
 
@@ -45,7 +54,7 @@ def load_hopeful(duck: duckdb.DuckDBPyConnection, judge: Judge, plan: Plan, sour
     uid = id_sql(plan.knowledge.namespace(plan.mapping, judge.entity), judge.entity, "k", "made_of")
     read = f"{judge.key.sql} as k, {made_of(judge.entity)} as made_of"
     batches = source.batches(f"select {read} from {judge.entity.relation()}")
-    load(duck, fate_table(judge.entity.name), batches, f"k, 'migrated', {uid}, null, null")
+    load(duck, fate_table(judge.entity.name), batches, f"k, 'migrated', {uid}, null, null, null")
 
 
 def load_hops(duck: duckdb.DuckDBPyConnection, hop: HopTable, source: Reader) -> str:

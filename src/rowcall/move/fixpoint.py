@@ -3,14 +3,16 @@ will not migrate falls, to the fixpoint. So rows of a circle migrate together, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from rowcall.errors import UsageError
 from rowcall.move.verdicts import Verdicts
 from rowcall.plan.judge import Judge
+from rowcall.plan.merge import MERGED_COLUMNS, WAY
 from rowcall.postgres.queries import named_queries
 from rowcall.sql import literal
 
@@ -21,14 +23,14 @@ def fates_sql(judge: Judge) -> str:
     """DuckDB SQL for the fates (see move.fates) of an entity's rows as the table `pre` has them."""
     return (
         f"select k::{judge.key.kind} as k, case state when 'sound' then 'migrated' when 'bad' then 'quarantined' else state end "
-        f"as outcome, uid, case state when 'bad' then root_entity end as root_entity, "
-        f"case when state <> 'sound' then root_key end as root_key from pre where entity = {literal(judge.entity.name)}"
+        f"as outcome, uid, case when state in ('bad', 'merged') then root_entity end as root_entity, "
+        f"case when state <> 'sound' then root_key end as root_key, named from pre where entity = {literal(judge.entity.name)}"
     )
 
 
 class Fixpoint:
-    """Over the workspace's tables `pre` (entity, k, chunk, state: sound, bad or excluded, root_entity, root_key: what will become
-    of each row) and `link` (who needs whom)."""
+    """Over the workspace's tables `pre` (entity, k, chunk, state: sound, merged, bad or excluded, root_entity, root_key: what will
+    become of each row) and `link` (who needs whom). Of a merged one uid and root are those of the row that stands for it."""
 
     def __init__(self, duck: duckdb.DuckDBPyConnection) -> None:
         self.duck = duck
@@ -41,12 +43,19 @@ class Fixpoint:
         ids = (
             verdicts.ids(table) if judge.group_references else pa.nulls(table.num_rows, pa.binary())
         )  # of cyclic groups
-        self.duck.register("verdicts", table.append_column("uid", ids))
+        table = table.append_column("uid", ids)
+        for column in MERGED_COLUMNS if judge.entity.merge is None else ():
+            kind = pa.binary() if column == "merged_uid" else pa.string()
+            table = table.append_column(column, pa.nulls(table.num_rows, kind))
+        self.duck.register("verdicts", table)
         self._do("add", entity=name, chunk=chunk)
         for place, group in enumerate(judge.group_references):
+            # A row for which another stands needs nothing but that one.
+            alone = "true" if judge.entity.merge is None or group.name == WAY else "merged_key is null"
             self.duck.execute(
                 f"insert into link select {literal(name)}, k::varchar, {group.name}_parent_entity, {group.name}_parent, "
-                f"{group.needs_sound}, {group.needs_included}, {place} from verdicts where {group.name}_parent is not null"
+                f"{group.needs_sound}, {group.needs_included}, {place} from verdicts "
+                f"where {group.name}_parent is not null and {alone}"
             )
         self.duck.unregister("verdicts")
 
@@ -69,6 +78,17 @@ class Fixpoint:
             if not self.duck.sql("from hit limit 1").fetchone():
                 return
             self._do("mark")
+
+    def need_no_chains(self, place: Callable[[str], str]) -> None:
+        """Raises UsageError where a row is merged into one that is merged itself; `place` tells where the mapping says so."""
+        found = self.duck.sql(self._sql["chains"].rstrip(";\n")).fetchone()
+        if found is None:
+            return
+        entity, key, to, stays = found
+        raise UsageError(
+            f"{place(entity)}: {entity} {key} is merged into {to} {stays}, which is merged itself",
+            hint="let the path end in the row that stays: that row leads to itself, or to none",
+        )
 
     def keep(self, wanted: Mapping[str, Sequence[str]]) -> None:
         """Of the sound rows only these (entity -> keys) and those that they need: the others are as if never added."""

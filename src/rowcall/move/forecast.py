@@ -20,6 +20,7 @@ from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Crew, Worker
 from rowcall.plan.chunks import Chunking
 from rowcall.plan.judge import Judge, out_name
+from rowcall.plan.merge import MERGED_COLUMNS
 from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
@@ -83,8 +84,7 @@ class Forecast:
 
     def _prepare(self, step: Step) -> None:
         if self.watch and step.group.cyclic:
-            for judge in step.judges:
-                self.watch.same_ids(judge)
+            self.watch.same_ids(*step.judges)
         self.tables.build_routes(step)
 
     def _judge(self, judge: Judge, chunks: list[ChunkRecord], total: Chunking) -> None:
@@ -147,7 +147,7 @@ def _small(verdicts: Verdicts, keep: bool) -> tuple[Any | None, Any]:
             "excluded": "excluded",
             "findings": "findings",
             out_name(verdicts.judge.entity.id_column): "uid",
-        }
+        } | {name: name for name in (MERGED_COLUMNS if verdicts.judge.entity.merge else ())}
         fates = verdicts.table.select(list(named)).rename_columns(list(named.values()))
         fates = fates.take(
             pa.array(range(fates.num_rows), pa.int64())
@@ -170,12 +170,15 @@ def _store(duck: duckdb.DuckDBPyConnection, judge: Judge, fates: Any | None, rej
         duck.register("more", fates)
         victim = "is_victim(findings)"
         own = literal(judge.entity.name)
+        merged = ", ".join(MERGED_COLUMNS if judge.entity.merge else (f"null as {name}" for name in MERGED_COLUMNS))
         duck.execute(
             f"""insert into {fate_table(judge.entity.name)}
-            select k, case when excluded is not null then 'excluded' when findings is not null then 'quarantined'
-                           else 'migrated' end, uid,
-                   case when {victim} then findings[1].root_entity when findings is not null then {own} end,
-                   case when {victim} then findings[1].root_key when findings is not null then k::varchar else excluded end
-            from more"""
+            select k, case when merged_uid is not null then 'merged' when excluded is not null then 'excluded'
+                           when findings is not null then 'quarantined' else 'migrated' end, coalesce(merged_uid, uid),
+                   case when {victim} then findings[1].root_entity when findings is not null then {own}
+                        when merged_uid is not null then merged_entity end,
+                   case when {victim} then findings[1].root_key when findings is not null then k::varchar
+                        when merged_uid is not null then merged_key else excluded end, named
+            from (select k, excluded, findings, uid, {merged} from more)"""
         )
         duck.unregister("more")

@@ -37,6 +37,9 @@ class Mended:
     xids: set[int] = field(default_factory=set)
     rejected: list[Rejected] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)  # key -> rule
+    merged: dict[str, tuple[str, str, UUID]] = field(
+        default_factory=dict
+    )  # of these, key -> entity, key and uuid of the row that stays
 
     @property
     def home(self) -> list[Fate]:
@@ -51,6 +54,7 @@ class Gathered(Chapter):
     left: list[tuple[str, str]] = field(default_factory=list)
     why: list[Rejected] = field(default_factory=list)
     rules: dict[str, str] = field(default_factory=dict)
+    into: dict[str, tuple[str, str, UUID]] = field(default_factory=dict)
 
     def add(self, verdicts: Verdicts) -> None:
         ids = verdicts.ids(verdicts.accepted)
@@ -60,6 +64,9 @@ class Gathered(Chapter):
         rules = dict(zip(map(str, excluded["k"].to_pylist()), excluded["excluded"].to_pylist(), strict=True))
         self.rules |= rules
         self.left += rules.items()
+        for row in verdicts.merged.to_pylist():
+            if row["merged_uid"] is not None:
+                self.into[row["k"]] = row["merged_entity"], row["merged_key"], UUID(bytes=row["merged_uid"])
         if conceded := list(verdicts.conceded()):
             self.nulled.append(self.links(conceded))
 

@@ -23,7 +23,7 @@ from rowcall.move.assignment import Assignment, assign
 from rowcall.move.belt import Tables
 from rowcall.move.chunking import need_keys
 from rowcall.move.duplicates import create_duplicates
-from rowcall.move.fates import load_from_ledger, load_hops
+from rowcall.move.fates import load_from_ledger
 from rowcall.move.gathered import Gathered, Mended
 from rowcall.move.reading import payloads
 from rowcall.move.savepoints import touched, versions
@@ -95,7 +95,7 @@ class Mender:
         for name, hop in hops.items():
             known = self.plan.hop_tables.get(name)
             both = HopTable(name, hop.relation, (known.reads if known else {}) | hop.reads)
-            self.tables.digests[name] = load_hops(self.duck, both, self.worker.reader)
+            self.tables.digests[name] = self.tables.load(both)
         self._ready = None
         self.load_fates({*judge.parents, *(a.parent_entity for a in amendments if a.parent_entity)})
         create_duplicates(self.duck, judge)
@@ -210,10 +210,13 @@ class Mender:
             "root_key": pa.array(root_keys, pa.string()),
         }
         self.duck.register("arriving", pa.table(arriving))
-        self.duck.execute(f"delete from {fates} where k in (select k::{judge.key.kind} from arriving)")
+        kind = judge.key.kind
         self.duck.execute(
-            f"insert into {fates} select * replace (k::{judge.key.kind} as k) from arriving where outcome is not null"
+            f"create or replace temp table told as select a.* replace (a.k::{kind} as k), f.named "
+            f"from arriving a left join {fates} f on f.k = a.k::{kind}"
         )
+        self.duck.execute(f"delete from {fates} where k in (select k from told)")
+        self.duck.execute(f"insert into {fates} from told where outcome is not null")
         self.duck.unregister("arriving")
 
     # -- what is given ----------------------------------------------------------------------------------------------
@@ -321,7 +324,9 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
         return self.worker.judged_among(judge, keys, KEYS)
 
     def became(self, gathered: Gathered) -> Mended:
-        self.learn(gathered.work.judge.entity.name, {key: ("migrated", uid, None, None) for key, uid in gathered.home})
+        news: dict[str, News] = {key: ("migrated", uid, None, None) for key, uid in gathered.home}
+        news |= {key: ("merged", uid, entity, into) for key, (entity, into, uid) in gathered.into.items()}
+        self.learn(gathered.work.judge.entity.name, news)
         return self._fates(gathered)
 
     def _fates(self, gathered: Gathered) -> Mended:
@@ -329,8 +334,8 @@ from arriving a left join ({fates}) f on f.entity = a.entity and f.k = a.parent"
         written = self.written(work, ids)
         home = [Fate(key, uid, written[uid]) for key, uid in gathered.home]
         xids = {*written.values(), *(self.touched(work, ids) if work.table.triggers else ())}
-        left = [Fate(key, left_for=code) for key, code in gathered.left]
-        return Mended([*home, *left], gathered.nulled, xids, gathered.why, gathered.rules)
+        left = [Fate(key, left_for=code, merged=key in gathered.into) for key, code in gathered.left]
+        return Mended([*home, *left], gathered.nulled, xids, gathered.why, gathered.rules, gathered.into)
 
 
 def _code(kind: Type, code: Reason | None) -> str | None:

@@ -60,6 +60,7 @@ class Prejudge:
             self._duplicates(judge)
         if self.step.group.cyclic:
             self.fixpoint.spread()
+            self.fixpoint.need_no_chains(lambda entity: self.plan.mapping.place("entities", entity, "merge"))
             for judge in self.step.judges:
                 self._fates(judge)
             prepare(self.step)
@@ -135,8 +136,8 @@ class Prejudge:
             f"{need_column(target, c).type.send}({ident(c)}) as u{i}" for i, c in enumerate(unique.columns)
         )
         own = (
-            f" where not exists (select from rowcall.settlements s where s.target_id = t.{ident(judge.entity.id_column)} "
-            f"and s.entity = {literal(judge.entity.name)})"
+            f" where not exists (select from rowcall.written w join rowcall.entity e on e.id = w.entity "
+            f"where w.target_id = t.{ident(judge.entity.id_column)} and e.name = {literal(judge.entity.name)})"
         )
         batches = self.target.batches(
             f"select {columns} from {qualified(judge.entity.target)} t{own if self.ledger else ''}"

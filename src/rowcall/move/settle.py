@@ -13,7 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowcall.errors import SourceUnreadable, TargetRefused
-from rowcall.ledger.book import NULLED_REFERENCE, QUARANTINED_ROW, SETTLEMENT, ChunkRecord, partition
+from rowcall.ledger.book import (
+    MERGED_ROW,
+    NULLED_REFERENCE,
+    QUARANTINED_ROW,
+    SETTLEMENT,
+    ChunkRecord,
+    partition,
+)
 from rowcall.move import encode
 from rowcall.move.assignment import Assignment
 from rowcall.move.reading import payloads
@@ -41,11 +48,13 @@ class Chapter:
     settlements: list[memoryview] = field(default_factory=list)
     quarantined: list[Any] = field(default_factory=list)  # tables of verdicts.REJECTED
     nulled: list[memoryview] = field(default_factory=list)
+    merged: list[Any] = field(default_factory=list)  # tables of verdicts.MERGED_ROWS
     savepoints: bool = False  # whether rows were written under savepoints
 
     def add(self, verdicts: Verdicts) -> None:
         self.settlements += settlement_rows(self.work.entity, self.chunk.id, verdicts)
         self.quarantine(verdicts.rejected)
+        self.merge(verdicts.merged)
         if conceded := list(verdicts.conceded()):
             self.nulled.append(self.links(conceded))
         self.counts += verdicts.counts
@@ -70,6 +79,10 @@ class Chapter:
         if rows.num_rows:
             self.quarantined.append(rows)
 
+    def merge(self, rows: Any) -> None:
+        if rows.num_rows:
+            self.merged.append(rows)
+
     def write(self, session: Session, reader: Reader) -> None:
         """The ledger's part, in the caller's transaction. The source's reader fetches the quarantined rows' payloads."""
         try:
@@ -77,8 +90,19 @@ class Chapter:
             self.write_quarantine(session, reader)
             if self.nulled:
                 copy_in(session, "rowcall.nulled_reference", NULLED_REFERENCE, self.nulled)
+            self.write_merged(session)
         except RowsRefused as error:
             raise self._unbookable(error.refusal) from None
+
+    def write_merged(self, session: Session) -> None:
+        if self.merged:
+            copy_in(session, "rowcall.merged_row", MERGED_ROW, map(self._merged, self.merged))
+
+    def _merged(self, rows: Any) -> memoryview:
+        texts = [encode.payload(one(rows[name]), "text") for name in ("k", "merged_entity", "merged_key", "named")]
+        count = rows.num_rows
+        columns = [_number(self.work.entity, count, "int2"), *texts, _number(self.chunk.id, count, "int4")]
+        return encode.rows(columns, count)
 
     def write_quarantine(self, session: Session, reader: Reader, table: str = "rowcall.quarantined_row") -> None:
         if self.quarantined:

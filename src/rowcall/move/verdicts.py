@@ -18,6 +18,7 @@ from rowcall.move.encode import Column
 from rowcall.move.ids import uuids
 from rowcall.plan.json_fault import json_fault
 from rowcall.plan.judge import Judge, asked_name, out_name
+from rowcall.plan.merge import MERGED_COLUMNS
 from rowcall.plan.paths import fate_table
 from rowcall.plan.values import Ask
 from rowcall.postgres.ask import Answered
@@ -40,6 +41,8 @@ REJECTED = pa.schema(
         *((name, pa.string()) for name in ("evidence", "root_entity", "root_key", "parent_entity", "parent_key", "rejections")),
     ]
 )  # fmt: skip
+# The row that stands for another, whatever becomes of it; a uuid where it does.
+MERGED_ROWS = pa.schema([(n, pa.binary() if n == "merged_uid" else pa.string()) for n in ("k", *MERGED_COLUMNS)])
 # What the judge's query finds of a row (workspace: rejection).
 _FINDINGS = pa.list_(
     pa.struct(
@@ -189,6 +192,14 @@ class Verdicts:
         if self.judged["excluded"].null_count == self.judged.num_rows:
             return self.judged.select(["k", "excluded"]).slice(0, 0)
         return self.table.filter(pc.is_valid(self.table["excluded"])).select(["k", "excluded"])
+
+    @cached_property
+    def merged(self) -> Any:
+        """A table of MERGED_ROWS: the rows for which others are to stand."""
+        if self.judge.entity.merge is None:
+            return MERGED_ROWS.empty_table()
+        rows = self.table.filter(pc.is_valid(self.table["merged_key"])).select(MERGED_ROWS.names)
+        return rows.set_column(0, "k", rows["k"].cast(pa.string())).cast(MERGED_ROWS).combine_chunks()
 
     def conceded(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(key, {column, code, hop, value}) for each reference that the mapping let become NULL, of rows that migrate."""

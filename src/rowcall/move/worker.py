@@ -69,6 +69,7 @@ class Worker:
         self.session: Session = connect(servers.target, "target", search_path=servers.target_schema)
         self.session.execute(f"set lock_timeout = '{LOCK_PATIENCE}'")
         self._questions: Session | None = None
+        self._seen: Reader | None = None
 
     @property
     def questions(self) -> Session:
@@ -77,6 +78,13 @@ class Worker:
             self._questions = connect(self.servers.target, "target", search_path=self.servers.target_schema)
         return self._questions
 
+    @property
+    def seen(self) -> Reader:
+        """Rows of the target, in which references find theirs; few mappings have such."""
+        if self._seen is None:
+            self._seen = Reader(self.servers.target, "target", schema=self.servers.target_schema)
+        return self._seen
+
     def cancel(self) -> None:
         """Ends what another thread has it do, if it has begun: to be repeated until that thread has seen it."""
         self.reader.cancel()
@@ -84,7 +92,7 @@ class Worker:
             self.session.cancel()
 
     def close(self) -> None:
-        for part in (self.reader, self.session, self._questions, self.duck):
+        for part in (self.reader, self._seen, self.session, self._questions, self.duck):
             if part is not None:
                 part.close()
 

@@ -6,14 +6,18 @@ import re
 from dataclasses import replace
 
 from rowcall.mapping.model import ColumnRule, Entity, Mapping, PythonCall, Reference, Route
+from rowcall.plan.each import compile_each
 from rowcall.plan.evidence import Evidence
 from rowcall.plan.given import PLAIN, given_parent, given_value
+from rowcall.plan.graph import parents
 from rowcall.plan.ids import digest_sql, made_of
 from rowcall.plan.judge import Function, GroupReference, Judge, Read, asked_name, duplicates_table, out_name
 from rowcall.plan.keys import bare, entity_key, kind, need_column, read_as
 from rowcall.plan.knowledge import Knowledge
+from rowcall.plan.merge import merged, merged_columns, unmerged
 from rowcall.plan.paths import FIELDS, HopTable, RouteCompiler, Start, combine
 from rowcall.plan.polymorphic import by_type
+from rowcall.plan.rejections import rejections
 from rowcall.plan.uniques import judged_uniques
 from rowcall.plan.values import Ask, Filled, Finding, Output, fill, of_one_width
 from rowcall.rows import Reason
@@ -61,6 +65,9 @@ class _Compiler:
         self.functions: list[Function] = []
         self.prepare: list[str] = []
         self.conceded: list[str] = []
+        self.conceded_lists: list[str] = []
+        self.quick_joins: dict[str, str] = {}  # what stands in the quick query in the place of a join
+        self.apart: list[tuple[str, str]] = []
         self.group_references: list[GroupReference] = []
 
     def compile(self) -> Judge:
@@ -77,6 +84,7 @@ class _Compiler:
         self.findings.append(
             Finding("case when j.failed is not null then 'expression_failed' end", evidence="j.failed")
         )
+        self.findings = unmerged(self.entity, self.findings)
         rejected = f"j.excluded is null and {self._any()} is not null"
         return Judge(
             self.entity,
@@ -86,14 +94,15 @@ class _Compiler:
             tuple(self.asks),
             tuple(self.prepare),
             tuple(self.hops),
-            tuple(dict.fromkeys(route.to for r in self.entity.references for route in r.routes)),
+            parents(self.entity),
             self._uniques(),
             tuple(self.group_references),
-            self._sql(f"case when {rejected} then {self._rejections()} end"),
+            self._sql(f"case when {rejected} then {rejections(self.findings, self.entity, self.group)} end"),
             self._quick_sql(),
             self._passing(),
             self.given,
             tuple(self.functions),
+            tuple(self.apart),
         )
 
     def _id(self) -> None:
@@ -112,6 +121,9 @@ class _Compiler:
     # -- references -------------------------------------------------------------------------------------------------
 
     def _reference(self, number: int, reference: Reference) -> None:
+        if reference.each is not None:
+            self._each(number, reference)
+            return
         routes = [self._route(number, place, reference, route) for place, route in enumerate(reference.routes)]
         name = f"r{number}"
         if reference.type_column is not None:
@@ -128,6 +140,19 @@ class _Compiler:
         for field in (*FIELDS, PLAIN):
             self.inner[f"{name}_{field}"] = fields[field]
         self._reference_finding(name, reference)
+
+    def _each(self, number: int, reference: Reference) -> None:
+        part = compile_each(number, reference, self.entity, self.mapping, self.know, self.hops)
+        self.reads[part.read.alias] = part.read
+        self.apart.append((part.read.alias, part.between))
+        self.prepare += part.statements
+        self.joins.append(part.join)
+        self.quick_joins[part.join] = part.quick_join
+        self.inner |= part.inner
+        self.outputs.append(part.output)
+        self.findings.append(part.finding)
+        if part.conceded:
+            self.conceded_lists.append(part.conceded)
 
     def _route(self, number: int, place: int, reference: Reference, route: Route) -> dict[str, str]:
         compiler = RouteCompiler(
@@ -176,8 +201,9 @@ class _Compiler:
                 parent=(f"j.{name}_parent_entity", f"j.{name}_parent"),
             )
         )
-        self.outputs.append(Output(reference.column, f"case when {code} is null then j.{name}_uid end", "raw"))
-        if allowed:
+        if not reference.merges:
+            self.outputs.append(Output(reference.column, f"case when {code} is null then j.{name}_uid end", "raw"))
+        if allowed and not reference.merges:
             fields = (
                 f'"column" := {literal(reference.column)}, code := {code}, hop := j.{name}_hop, value := j.{name}_seen'
             )
@@ -277,9 +303,10 @@ class _Compiler:
         computed = {out_name(o.column): o for o in self.outputs if out_name(o.column) not in passing}
         # A conversion may fail on what was not accepted.
         columns = {name: f"case when j.sound then {o.sql} end" if o.asked else o.sql for name, o in computed.items()}
-        if self.entity.where:
+        if self.entity.where or self.entity.merge:
             columns["excluded"] = self._excluded()
-        if self.conceded:
+        columns |= self._merged_columns(self._excluded())
+        if self.conceded or self.conceded_lists:
             columns["conceded"] = self._conceded()
         columns |= {name: f"j.{name}" for name in self._group_columns()}
         listed = "".join(f",\n  {sql} as {ident(name)}" for name, sql in columns.items())
@@ -289,7 +316,7 @@ class _Compiler:
         inner = self.inner | self._no_answers() | {"suspect": suspect}
         used = {name: sql for name, sql in inner.items() if re.search(rf"\bj\.{name}\b", sound + listed)}
         alias = "".join(f",\n    {sql} as {ident(name)}" for name, sql in used.items())
-        joins = "\n  ".join(self.joins)
+        joins = "\n  ".join(self.quick_joins.get(join, join) for join in self.joins)
         return f"""with first as (
   select n.*{alias}
   from n
@@ -309,6 +336,7 @@ from looked j"""
         outputs = "".join(f",\n  {o.sql} as {ident(out_name(o.column))}" for o in self.outputs)
         asked = "".join(f",\n  {o.asked} as {ident(asked_name(o.column))}" for o in self.outputs if o.asked)
         groups = "".join(f",\n  j.{name} as {name}" for name in self._group_columns())
+        groups += "".join(f",\n  {sql} as {name}" for name, sql in self._merged_columns("j.excluded").items())
         evidence = "\n  ".join(self.evidence_joins)
         return f"""with j as (
   select n.*{inner}
@@ -324,6 +352,11 @@ select j.k as k, j.excluded as excluded,
   {self._conceded()} as conceded{outputs}{asked}{groups}
 from judged j
   {evidence}"""
+
+    def _merged_columns(self, excluded: str) -> dict[str, str]:
+        merge = self.entity.merge
+        chained = merge is not None and self.mapping.entity(merge.routes[0].to).merge is not None
+        return merged_columns(self.entity, excluded, chained)
 
     def _group_columns(self) -> list[str]:
         return [f"{g.name}_{part}" for g in self.group_references for part in ("parent_entity", "parent")]
@@ -343,37 +376,18 @@ from judged j
         first = ""  # what a query does not return has nothing on which a condition could fail
         if self.entity.query is not None and not self.entity.query.counted:
             first = f"when j.where0 is not true then {literal(self.entity.where[0].name)}"
-        return f"case {first} when {failed} then null {branches} end" if branches else "null::varchar"
+        ruled = f"case {first} when {failed} then null {branches} end" if branches else "null::varchar"
+        return f"coalesce({ruled}, {merged(self.entity)})" if self.entity.merge else ruled
 
     def _any(self, *, codes: bool = False) -> str:
         """The first code of a row; `codes`: from the codes themselves, not from their columns."""
         found = [f.code if codes else f"j.f{i}" for i, f in enumerate(self.findings)]
         return f"coalesce({', '.join(found)})" if found else "null"
 
-    def _rejections(self) -> str:
-        structs = ",\n    ".join(
-            f"case when j.f{i} is not null then {self._struct(i, finding)} end"
-            for i, finding in enumerate(self.findings)
-        )
-        return f"list_sort(list_filter([\n    {structs}], lambda f: f is not null))"
-
-    def _struct(self, place: int, finding: Finding) -> str:
-        fields = [
-            str(place), f"j.f{place}", literal(finding.column), literal(finding.reference), finding.hop,
-            finding.value, finding.evidence, finding.detail, self._by_itself(finding),
-            *(finding.root or ("null", "null")), *(finding.parent or ("null", "null")),
-        ]  # fmt: skip
-        return f"rejection({', '.join(fields)})"
-
-    def _by_itself(self, finding: Finding) -> str:
-        """Whether a parent is kept back by the row itself: possible in a cyclic group only."""
-        if finding.root is None or not self.group:
-            return "false"
-        entity, key = finding.root
-        return f"coalesce({entity} = {literal(self.entity.name)} and {key} = j.k::varchar, false)"
-
     def _conceded(self) -> str:
-        if not self.conceded:
+        if not self.conceded and not self.conceded_lists:
             return "null"
-        listed = f"list_filter([{', '.join(self.conceded)}], lambda c: c is not null)"
+        listed = f"list_filter([{', '.join(self.conceded)}], lambda c: c is not null)" if self.conceded else ""
+        for many in self.conceded_lists:
+            listed = f"list_concat({listed}, {many})" if listed else many
         return f"case when len({listed}) > 0 then {listed} end"

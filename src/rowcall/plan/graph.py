@@ -17,8 +17,9 @@ class Group:
 
 
 def parents(entity: Entity) -> tuple[str, ...]:
-    """The entities that an entity's references name, in declared order."""
-    return tuple(dict.fromkeys(route.to for reference in entity.references for route in reference.routes))
+    """The entities that an entity's references name, in declared order; not the rows that are in the target already."""
+    routes = (route for reference in entity.references for route in reference.routes)
+    return tuple(dict.fromkeys(route.to for route in routes if not route.there))
 
 
 def order(entities: Iterable[Entity]) -> tuple[Group, ...]:

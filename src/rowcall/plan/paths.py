@@ -33,7 +33,8 @@ NOTHING = (
 
 
 def fate_table(entity: str) -> str:
-    """DuckDB table (k, outcome, uid, root_entity, root_key): what became of each row of an entity."""
+    """DuckDB table (k, outcome, uid, root_entity, root_key, named): what became of each row of an entity. Of one that is `merged`
+    uuid and root are those of the row that stands for it; `named` names that row, whatever becomes of it."""
     return ident(label(f"fate {entity}"))
 
 
@@ -133,7 +134,8 @@ class RouteCompiler:
         """The table that answers for a value which hop `number` looks up; its name."""
         name = ident(label(f"{self.name} {number}"))
         table = self.schema.tables[hop.table]
-        if number == len(self.route.path) and hop.to_column == self._own_key and hop.table == self._parent_table:
+        fated = hop.to_column == self._own_key and hop.table == self._parent_table and not self.route.there
+        if number == len(self.route.path) and fated:
             fields = _list(self._leaf_fields("f"))
             self.statements.append(
                 f"create or replace table {name} as select f.k as v, {fields} from {fate_table(self.route.to)} f"
@@ -220,6 +222,8 @@ from {source} t left join reached r on r.v = t.{own} left join members m on m.v 
     def _leaf(self, table: Table, alias: str) -> Answer:
         """A row of the parent's own table: its fate. A row without one would lose its link unseen: that must never pass."""
         key = self._add(table, f"k {self.route.to}", self.key.sql)
+        if self.route.there:
+            return self._found_there(f"{alias}.{key}")
         join = f"left join {fate_table(self.route.to)} {alias}_f on {alias}_f.k = {alias}.{key}"
         lost = f"error('a row of {self.route.to} has no fate: ' || {alias}.{key}::varchar)"
         fields = self._leaf_fields(f"{alias}_f")
@@ -227,6 +231,15 @@ from {source} t left join reached r on r.v = t.{own} left join members m on m.v 
             f"case when {alias}_f.k is null and {alias}.{key} is not null then {lost} else {fields['code']} end"
         )
         return Answer((join,), fields)
+
+    def _found_there(self, uid: str) -> Answer:
+        """A row that is in the target already; `uid` is its uuid as text."""
+        fields = {
+            "parent_entity": literal(self.route.to),
+            "hop": str(len(self.route.path)),
+            "uid": f"unhex(replace({uid}, '-', ''))",
+        }
+        return Answer((), NOTHING | fields | dict.fromkeys(("parent", "seen", "candidate"), uid))
 
     def _leaf_fields(self, alias: str) -> dict[str, str]:
         return {
@@ -237,11 +250,18 @@ from {source} t left join reached r on r.v = t.{own} left join members m on m.v 
             f"when 'quarantined' then 'parent_quarantined' end",
             "hop": str(len(self.route.path)),
             "seen": f"{alias}.k::varchar",
-            "candidate": f"{alias}.k::varchar",
+            "candidate": self._named(alias),
             "root_entity": f"{alias}.root_entity",
             "root_key": f"{alias}.root_key",
             "note": f"case {alias}.outcome when 'excluded' then {alias}.root_key end",  # the rule: see move.fates
         }
+
+    def _named(self, alias: str) -> str:
+        """Which row is meant: ways to two rows that are one mean one, whatever becomes of it."""
+        plain, to = f"{alias}.k::varchar", self.route.to
+        if self.mapping.entity(to).merge is None:
+            return plain
+        return f"coalesce({alias}.named, {literal(to + ' ')} || {plain})"
 
     @property
     def _parent_table(self) -> str:

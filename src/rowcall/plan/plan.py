@@ -65,7 +65,7 @@ class Plan:
             [r.source or r.sql or r.content_type or "" for r in entity.columns]
             + [name for r in entity.columns if r.python for name in r.python.columns]
             + [h.column + " " + h.to_column for r in entity.references for t in r.routes for h in t.path]
-            + [r.type_column or "" for r in entity.references]
+            + [r.each.column if r.each else r.type_column or "" for r in entity.references]
             + [r.condition for r in entity.where + entity.rules]
             + [*entity.key, entity.cutoff.column if entity.cutoff else ""]
         )
@@ -106,6 +106,8 @@ class Plan:
             "references": [
                 {
                     "column": r.column,
+                    "merges": r.merges,
+                    "each": r.each.column if r.each else None,
                     "routes": [
                         {"to": t.to, "content_type": t.content_type, "path": ", ".join(map(str, t.path))}
                         for t in r.routes
@@ -132,6 +134,7 @@ def make_plan(mapping: Mapping, knowledge: Knowledge) -> Plan:
         for name in group.entities:
             if group.cyclic:
                 _need_known_id(mapping, by_name[name], knowledge)
+                _need_no_elements(mapping, by_name[name], members)
             judge, reads = compile_entity(by_name[name], mapping, knowledge, members)
             judges.append(judge)
             for table, hop in reads.items():
@@ -151,6 +154,17 @@ def _need_known_id(mapping: Mapping, entity: Entity, knowledge: Knowledge) -> No
             "before its rows are judged",
             hint="let the id be made (leave it out), or keep that of a uuid column",
         )
+
+
+def _need_no_elements(mapping: Mapping, entity: Entity, group: frozenset[str]) -> None:
+    """Rows of a cycle stand and fall with one parent for each reference."""
+    for reference in entity.references:
+        if reference.each and any(route.to in group for route in reference.routes):
+            raise UsageError(
+                f"{mapping.place('entities', entity.name, 'references', reference.column)}: the elements of {reference.column} "
+                f"refer to rows that are in a cycle of references with {entity.name}",
+                hint="give the elements rows of their own: a query with several rows for one of the table",
+            )
 
 
 def needs(plan: Plan, step: Step) -> frozenset[int]:

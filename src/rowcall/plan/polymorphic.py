@@ -20,7 +20,10 @@ def by_type(reference: Reference, routes: Sequence[Fields], type_: str, content_
         ids.setdefault(type_name, []).append(number)
     branches = []
     for route, fields in zip(reference.routes, routes, strict=True):
-        numbers = ", ".join(literal(str(n)) for n in ids.get(route.content_type or "", [])) or "null"
+        known = [str(n) for n in ids.get(route.content_type or "", [])]
+        if reference.each:  # an element may name its type itself
+            known.append(route.content_type or "")
+        numbers = ", ".join(map(literal, known)) or "null"
         branches.append((f"{type_}::varchar in ({numbers})", fields))
     unknown = {
         "code": f"case when {type_} is null then 'null_reference' else 'unknown_type' end",
@@ -40,4 +43,5 @@ def _unmapped(type_: str, content_types: MappingOf[int, str]) -> str:
     known = " ".join(
         f"when {literal(str(n))} then {literal('not_mapped ' + name)}" for n, name in content_types.items()
     )
-    return f"case when {type_} is null then null else case {type_}::varchar {known} else 'no_such_type' end end"
+    named = f"case {type_}::varchar {known} else 'no_such_type' end" if known else "'no_such_type'"
+    return f"case when {type_} is null then null else {named} end"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rowcall.errors import UsageError
-from rowcall.mapping.model import Reference
+from rowcall.mapping.model import THERE, Reference
 from rowcall.plan.bulk import BULK, Load
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import CHUNK_ROWS, Plan
@@ -61,7 +61,12 @@ def _load(load: Load) -> Iterator[str]:
 def _reference(reference: Reference) -> Iterator[str]:
     for route in reference.routes:
         kind = f" [{route.content_type}]" if route.content_type else ""
-        yield f"     {reference.column} = {route.to}{kind}: {', '.join(map(str, route.path))}"
+        what = f"{reference.column} = {route.to}{kind}"
+        if reference.merges:
+            what = f"merged into {route.to}"
+        elif reference.each:
+            what = f"{reference.column}, each element of {reference.each.column} = {route.to}{kind}"
+        yield f"     {what}: {', '.join(map(str, route.path))}"
 
 
 def entity_sql(plan: Plan, entity: str) -> str:
@@ -75,7 +80,8 @@ def entity_sql(plan: Plan, entity: str) -> str:
 def _statements(plan: Plan, judge: Judge) -> Iterator[tuple[str, str]]:
     yield "source (Postgres): one chunk's rows, as table n", judge.source_sql("<the chunk's key range>")
     for table in judge.hop_tables:
-        yield f'source (Postgres): the table that paths walk on, as "hop {table}"', plan.hop_tables[table].source_sql
+        side = "target" if table.startswith(THERE) else "source"
+        yield f'{side} (Postgres): the table that paths walk on, as "hop {table}"', plan.hop_tables[table].source_sql
     for statement in judge.prepare:
         yield "workspace (DuckDB): where each value of a path leads", statement
     for ask in judge.asks:

@@ -34,6 +34,18 @@ def terminals_sql(
     )
 
 
+def values_sql(
+    reference: Reference, route: Route, entity: Entity, mapping: Mapping, source: Schema, types: ContentTypes
+) -> str:
+    """SELECT source_key text, value text: what the rows hand on to the last hop of this route, which is looked up in the target."""
+    walk = _Walk(reference, route, mapping, source)
+    start, (joins, value) = walk.start(entity), walk.joins(entity, upto=len(route.path) - 1)
+    return (
+        f"{walk.recursion}select distinct e.k as source_key, ({value})::text as value from {start} e {' '.join(joins)} "
+        f"where {value} is not null and not {walk.is_sentinel(value)} and {_of_type(reference, route, types)}"
+    )
+
+
 def nulls_sql(reference: Reference, entity: Entity, mapping: Mapping, source: Schema, types: ContentTypes) -> str:
     """SELECT source_key text: the rows whose reference is plainly NULL at its first step: by every way, where there are
     several to one parent."""
@@ -105,15 +117,15 @@ class _Walk:
         column = need_column(self._table(path[number - 1]), begins(path[number]))
         return read_as(column), kind(column)
 
-    def joins(self, entity: Entity) -> tuple[list[str], str]:
-        """All hops, from the alias e on; and the expression that they end with."""
+    def joins(self, entity: Entity, upto: int | None = None) -> tuple[list[str], str]:
+        """All hops (or the first of them), from the alias e on; and the expression that they end with."""
         value, joins = "e.v", []
         value_kind = kind(need_column(self.source.tables[entity.source], start_column(self.route)))
-        for number, hop in enumerate(self.route.path, 1):
+        for number, hop in enumerate(self.route.path[:upto], 1):
             landing = kind(need_column(self._table(hop), hop.to_column))
             on = same(f"h{number}.at", landing, value, value_kind)
             if not hop.climb:
-                on += f" and not {self._sentinel(value)}"
+                on += f" and not {self.is_sentinel(value)}"
             joins.append(f"join {self._landing(number, hop)} h{number} on {on}")
             value, value_kind = f"h{number}.v", self.onward(number)[1]
         return joins, value
@@ -137,14 +149,14 @@ class _Walk:
         upwards = same("t.up", kind(up), "c.at", kind(own))
         self.climbs.append(
             f"{name} (at, v) as (select t.at, t.v from {rows} where {end} union select t.at, c.v from {name} c "
-            f"join {rows} on {upwards} where not t.ends and not {self._sentinel('t.up')})"
+            f"join {rows} on {upwards} where not t.ends and not {self.is_sentinel('t.up')})"
         )
         return name
 
     def _table(self, hop: Hop) -> Table:
         return self.source.tables[hop.table]
 
-    def _sentinel(self, value: str) -> str:
+    def is_sentinel(self, value: str) -> str:
         listed = ", ".join(map(literal, self.reference.sentinels))
         return f"({value}::text in ({listed}))" if listed else "false"
 
@@ -162,12 +174,13 @@ def _plain_nulls(
 
 
 def _of_type(reference: Reference, route: Route, types: ContentTypes) -> str:
-    return "true" if reference.type_column is None else of_type("e.t", route, types)
+    return "true" if reference.type_column is None else of_type("e.t", route, types, named=reference.each is not None)
 
 
-def of_type(value: str, route: Route, types: ContentTypes) -> str:
-    """SQL: whether a content type id (as text) is one of the route's type."""
-    ids = ", ".join(literal(str(number)) for number, label in types.items() if label == route.content_type)
+def of_type(value: str, route: Route, types: ContentTypes, *, named: bool = False) -> str:
+    """SQL: whether a content type id (as text) is one of the route's type; `named`: or its name, as an element may have it."""
+    numbers = [str(number) for number, label in types.items() if label == route.content_type]
+    ids = ", ".join(map(literal, [*numbers, route.content_type or ""] if named else numbers))
     return f"{value} in ({ids or 'null'})"
 
 

@@ -38,6 +38,7 @@ class Finding:
     detail: str = "null"
     root: tuple[str, str] | None = None  # (entity, key) of the root, for victims
     parent: tuple[str, str] | None = None
+    many: str | None = None  # of several defects of one column: a list of rejections; {place} is the finding's place
 
 
 @dataclass(frozen=True)

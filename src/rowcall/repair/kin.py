@@ -47,7 +47,7 @@ class Kin:
 
 def homes(fates: Mapping[Row, Fate]) -> Homes:
     """The rows that came home."""
-    return _by_entity(row for row, fate in fates.items() if fate.target_id)
+    return _by_entity(row for row, fate in fates.items() if fate.is_home)
 
 
 def _by_entity(rows: Iterable[Row]) -> Homes:

@@ -11,8 +11,9 @@ from rowcall.mapping.model import Entity
 from rowcall.plan.plan import Plan
 from rowcall.postgres.errors import DriverError
 from rowcall.repair.effect import Request
+from rowcall.repair.fitting import place
 from rowcall.repair.registry import at
-from rowcall.repair.remedy import COLUMN, Place, Remedy
+from rowcall.repair.remedy import COLUMN, Remedy
 from rowcall.repair.use import Use
 from rowcall.rows import Amendment, Reason
 
@@ -35,12 +36,8 @@ def meant_column(
             f"no row of {request.cause} fails at {column!r}", hint=f"they fail at {', '.join(columns) or 'no column'}"
         )
     meant = str(column or (columns[0] if columns else ""))
-    place = Place(
-        Reason(request.code),
-        plan.knowledge.target.tables[entity.target].column(meant),
-        any(r.column == meant for r in entity.references),
-    )
-    if meant and not remedy.fits(place):
+    where = place(entity, plan.knowledge.target.tables[entity.target], Reason(request.code), meant)
+    if meant and not remedy.fits(where):
         raise UsageError(
             f"{remedy.name} does not fit {entity.target}.{meant}",
             hint=f"`rowcall remedies {request.cause}` lists what does",

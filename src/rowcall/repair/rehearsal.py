@@ -71,7 +71,7 @@ class Rehearsal(Repairer):
             raise
 
     def settle(self, repair: int, record: EntityRecord, mended: Mended, reason: str | None = None) -> None:
-        keys = [fate.key for fate in mended.home]
+        keys = [fate.key for fate in mended.fates if fate.is_home]
         self.book.dispose(record.id, keys, Disposition.REPAIRED.value, "", None)
 
     def rehearse(self, requests: Iterable[Request]) -> Rehearsed:

@@ -47,11 +47,14 @@ COLUMN = Setting("column", "the target column that is meant, where rows of the c
 
 @dataclass(frozen=True)
 class Place:
-    """Where rows of a cause fail: at which target column (None: at none), and whether it holds a reference."""
+    """Where rows of a cause fail: at which target column (None: at none), whether it holds a reference, and whether nothing can be
+    put in its place: where no other row was found that stands for these (`merge:`), and in one element of several (`each:`)."""
 
     code: Reason
     column: Column | None
     reference: bool = False
+    fixed: bool = False
+    there: bool = False  # whether its parents are rows that are in the target already
 
 
 class Remedy:
@@ -62,11 +65,13 @@ class Remedy:
     codes: ClassVar[frozenset[Reason]]
     settings: ClassVar[tuple[Setting, ...]] = (COLUMN,)
     disposition: ClassVar[Disposition | None] = None
+    finds_parents: ClassVar[bool] = False  # whether it puts another row of an entity in the parent's place
     follows: ClassVar[bool] = False  # whether it takes the quarantined parents of its rows along
 
     def fits(self, place: Place, /) -> bool:
-        """Whether the remedy can heal rows that fail there."""
-        return place.code in self.codes
+        """Whether the remedy can heal rows that fail there. Nothing heals a row where something is fixed."""
+        apt = self.disposition is not None or not (place.fixed or (self.finds_parents and place.there))
+        return place.code in self.codes and apt
 
     def amend(self, use: Use, rows: Sequence[Quarantined]) -> Iterator[Amendment]:
         """What becomes of these rows; nothing for those that it cannot heal."""

@@ -100,7 +100,7 @@ class Repairer:
             with suppress(_TakenBack), self.transaction():
                 effect = self._do(request)
                 followed = {} if request.follow else self._follow_down(effect.repair or 0, homes(effect.fates))
-                victims = Counter(entity for (entity, _), fate in followed.items() if fate.target_id)
+                victims = Counter(entity for (entity, _), fate in followed.items() if fate.is_home)
                 found.append(replace(effect, repair=None, victims=dict(victims)))
                 raise _TakenBack
         except DriverError as error:
@@ -170,7 +170,7 @@ class Repairer:
         return repair
 
     def _end(self, work: _Work, settings: Mapping[str, Any]) -> Effect:
-        home = Counter(entity for (entity, _), fate in work.fates.items() if fate.target_id)
+        home = Counter(entity for (entity, _), fate in work.fates.items() if fate.is_home)
         rows = sum(home.values())
         created = work.creator.created
         self.book.sums(work.id, work.chosen, work.amended, rows, created)
@@ -181,7 +181,7 @@ class Repairer:
             work.id = 0
         return Effect(
             work.request, work.id or None, settings, work.chosen, work.amended, dict(home), {}, left, 0,
-            work.changed, created, work.creator.idle({row for row, fate in work.fates.items() if fate.target_id}),
+            work.changed, created, work.creator.idle({row for row, fate in work.fates.items() if fate.is_home}),
             dict(work.creator.refused), tuple(work.samples), fates=work.fates,
         )  # fmt: skip
 
@@ -280,6 +280,10 @@ class Repairer:
             self.book.note(repair, record.id, home)
             self.book.settle_home(record.id, home)
             self.book.dispose(record.id, [f.key for f in home], Disposition.REPAIRED.value, self.actor, reason)
+        if merged := [f for f in mended.fates if f.merged]:
+            self.book.note(repair, record.id, merged)
+            self.book.settle_merged(record.id, mended.merged)
+            self.book.dispose(record.id, [f.key for f in merged], Disposition.REPAIRED.value, self.actor, reason)
         if mended.nulled:
             copy_in(self.session, "rowcall.nulled_reference", NULLED_REFERENCE, mended.nulled)
         self.book.add_xids(repair, mended.xids)
@@ -293,7 +297,7 @@ class Repairer:
         again, changed = self._again(work.id, wanted)
         work.changed, work.amended = changed, work.amended - min(changed, work.amended)
         work.fates |= again
-        work.fates = {(e, k): f for (e, k), f in work.fates.items() if f.target_id or e == entity}
+        work.fates = {(e, k): f for (e, k), f in work.fates.items() if f.is_home or e == entity}
 
     def _again(self, repair: int, wanted: Homes) -> tuple[dict[tuple[str, str], Fate], int]:
         """Rows judged again as they are, step by step; and how many changed at the source."""
@@ -320,7 +324,7 @@ class Repairer:
         home: dict[tuple[str, str], Fate] = {}
         while frontier:
             wanted = self.kin.victims(frontier)
-            found = {row: fate for row, fate in self._again(repair, wanted)[0].items() if fate.target_id}
+            found = {row: fate for row, fate in self._again(repair, wanted)[0].items() if fate.is_home}
             home |= found
             frontier = homes(found)
         return home
@@ -335,7 +339,7 @@ class Repairer:
             work.samples.append(self._sampled(use, known[a.key], a, became.get(a.key)))
 
     def _sampled(self, use: Use, row: Quarantined, a: Amendment, fate: Fate | None) -> Sample:
-        then = "home" if fate and fate.target_id else str(fate and fate.left_for)
+        then = "home" if fate and fate.is_home else str(fate and fate.left_for)
         key = a.key if self._shown(use.entity.name) else mask(a.key)
         before, after = use.seen(row), _parent(a) if a.is_parent else a.value
         if a.is_parent:

@@ -142,19 +142,18 @@ class _Retry:
         self._exclude(repair, record, mended)
         for at in range(0, len(mended.rejected), KEYS):
             self._reject(record, mended.rejected[at : at + KEYS])
-        self.counts["home"][record.name] += len(mended.home)
+        self.counts["home"][record.name] += sum(fate.is_home for fate in mended.fates)
 
     def _exclude(self, repair: int, record: EntityRecord, mended: Mended) -> None:
-        if not mended.excluded:
+        excluded = {key: rule for key, rule in mended.excluded.items() if key not in mended.merged}
+        if not excluded:
             return
-        keys = list(mended.excluded)
-        self.book.note(
-            repair, record.id, [Fate(key, left_for=f"excluded by {rule}") for key, rule in mended.excluded.items()]
-        )
-        self.book.do("exclude_late", keys, list(mended.excluded.values()), entity=record.id)
+        keys = list(excluded)
+        self.book.note(repair, record.id, [Fate(key, left_for=f"excluded by {rule}") for key, rule in excluded.items()])
+        self.book.do("exclude_late", keys, list(excluded.values()), entity=record.id)
         self.book.do("exclude_sums", keys, entity=record.id)
         self.book.do("drop_quarantined", record.id, keys)
-        self.mender.learn(record.name, {key: ("excluded", None, None, rule) for key, rule in mended.excluded.items()})
+        self.mender.learn(record.name, {key: ("excluded", None, None, rule) for key, rule in excluded.items()})
         self.counts["excluded"][record.name] += len(keys)
 
     def _reject(self, record: EntityRecord, rejected: Sequence[Rejected]) -> None:
@@ -179,7 +178,7 @@ class _Retry:
         told = (t for r in rejected for t in json.loads(r.rejections))
         columns = {t["reference"] for t in told if t["code"] == Reason.DANGLING_REFERENCE.value}
         references = self.mender.plan.mapping.entity(record.name).references
-        self.nowhere |= {route.to for r in references if r.column in columns for route in r.routes}
+        self.nowhere |= {route.to for r in references if r.column in columns for route in r.routes if not route.there}
 
     def _drop(self, repair: int, record: EntityRecord, gone: list[str]) -> None:
         if not gone:

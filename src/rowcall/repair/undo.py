@@ -69,6 +69,7 @@ def undo_repair(
             parts = _parts(book, record)
             if not purged:
                 _refuse_purged(record)
+                _refuse_merged(book, record)
             _refuse_built_on(book, record)
             _hold(session, parts)
             run = {table: set(columns) for table, columns in book.rows("tables")}
@@ -147,6 +148,18 @@ def _refuse_purged(record: RepairRecord) -> None:
             record.id, f"what it put into rows was purged on {record.purged_at:%Y-%m-%d}, so that nobody could do it again",
             hint="a purge is for good; `rowcall undo` still removes the whole run",
         )  # fmt: skip
+
+
+def _refuse_merged(book: RepairBook, record: RepairRecord) -> None:
+    if not (merged := book.rows("merged_into", record.id)):
+        return
+    later = max((repair for _, repair in merged if repair is not None), default=None)
+    what = "a row is" if len(merged) == 1 else f"{len(merged)} rows are"
+    then = f"undo that first: `rowcall repair undo {later}`" if later else "`rowcall undo` removes the whole run"
+    raise RepairRefused(
+        record.id, f"{what} merged into rows that it brought home" + (f", by repair {later}" if later else ""),
+        hint=f"{then}; nothing was changed",
+    )  # fmt: skip
 
 
 def _refuse_built_on(book: RepairBook, record: RepairRecord) -> None:
@@ -277,6 +290,10 @@ def _take_back(
         keys = [key for key, *_ in book.rows("home_keys", record.id, part.number)]
         book.do("home_sums", -1, -1, keys, entity=part.number)
         book.do("send_back", record.id, part.number, entity=part.number)
+    parted = 0
+    for part in (p for p in parts if p.number):
+        book.do("part_sums", record.id, part.number, entity=part.number)
+        parted += book.do("part", record.id, part.number, entity=part.number)
     book.do("forget_nulled", record.id)
     book.do("forget_archive", record.id)
     restored = book.do("restore", record.id)
@@ -287,7 +304,7 @@ def _take_back(
     )
     home = {entity: rows for entity, rows in removed.items() if rows}
     ((left,),) = book.rows("left", record.id)
-    return Undone(record.id, home, restored - sum(home.values()) - left, created)
+    return Undone(record.id, home, restored - sum(home.values()) - left - parted, created)
 
 
 def _parents(

@@ -14,6 +14,7 @@ from rowcall.explain.proof import QUERY
 from rowcall.explain.story import Story, StoryHop
 from rowcall.forecast import ForecastDocument
 from rowcall.ledger.book import EntitySums
+from rowcall.mapping.model import MERGED
 from rowcall.report.report import EntityLine, foreseen_line
 from rowcall.report.sentences import SESSION, WHY_KEPT
 from rowcall.report.words import count, percent, place, speed
@@ -169,6 +170,9 @@ def story_text(story: Story) -> Text:
     text.append(f" ({story.cause})\n" if story.cause else "\n")
     if not story.in_source:
         text.append("The row is no longer in the source.\n", style="yellow")
+    if story.merged:
+        into, key, uid = story.merged
+        text.append(f"{into} {key} stands for it, as {uid}; references to it lead there.\n")
     if story.kept:
         text.append(
             f"Its row in the target is not as the source has it, and stays so: {WHY_KEPT[story.kept]}.\n",
@@ -200,9 +204,12 @@ def plain(value: str) -> str:
 
 
 def _hop_lines(hops: Sequence[StoryHop]) -> Iterator[str]:
-    """The hops of one reference; where there are several ways, each further one begins with "or"."""
+    """The hops of one reference, for each element where there are several; where there are several ways, each further one begins
+    with "or"."""
     for before, hop in zip((None, *hops), hops, strict=False):
-        if before and before.number and hop.number == 1:
+        if hop.element and (before is None or before.element != hop.element):
+            yield f"  element {hop.element}\n"
+        elif before and before.number and hop.number == 1:
             yield "  or\n"
         seen = (" -> " if hop.climb else ", ").join("NULL" if value is None else plain(value) for value in hop.seen)
         rest = "; ".join(filter(None, (count(hop.found, "row") if hop.number else "", hop.note)))
@@ -213,6 +220,7 @@ def _fates(story: Story) -> list[str]:
     lines = ["\n"]
     for fate in story.parents:
         became = fate.outcome or "not in the ledger"
+        became += f" into {fate.cause}" if fate.outcome == MERGED else ""
         became += f" as {fate.target_id}" if fate.target_id else f" ({fate.cause})" if fate.cause else ""
         lines.append(f"{fate.reference} ends at {fate.entity} {fate.key}: {became}\n")
     for found in story.rejections:

@@ -46,7 +46,7 @@ class ReferenceCheck:
 
     entity: str
     column: str
-    checked: int  # migrated rows
+    checked: int  # migrated rows; of references in elements, elements of these; of a merge, merged rows
     nulls: int
     broken: int  # values that no row of the parents' target tables has
     wrong: int  # migrated rows whose value is not the one that the source's path leads to

@@ -44,7 +44,7 @@ select count(*), count(*) filter (where h.value is null) from own l join held h 
 -- source's own column is NULL, or where the ledger shows that the mapping let it become NULL for this very reason (a parent that
 -- was in quarantine then may have come home since). What a repair gave to a row is right where the target holds it.
 with expected as (
-    select t.k, count(*) as ways, any_value(p.uid) as uid, any_value(p.outcome) as outcome, any_value(p.repaired) as repaired
+    select t.k, count(distinct coalesce(p.uid::varchar, t.entity || ' ' || t.parent)) as ways, any_value(p.uid) as uid, any_value(p.outcome) as outcome, any_value(p.repaired) as repaired
     from (select distinct k, entity, parent from terminals) t left join parents p on p.entity = t.entity and p.k = t.parent
     group by t.k
 ), judged as (
@@ -52,7 +52,8 @@ with expected as (
            case when a.k is not null then h.value is not distinct from a.uid
                 when h.value is not null then e.ways = 1 and e.uid = h.value
                 when e.ways is not null then e.ways = 1
-                    and (e.outcome <> 'migrated' and n.code = 'parent_' || e.outcome or e.repaired and n.code = 'parent_quarantined')
+                    and (e.outcome <> 'migrated' and n.code = 'parent_' || e.outcome
+                         or e.repaired and n.code in ('parent_quarantined', 'dangling_reference'))
                 else plain.k is not null or n.code not in ('parent_excluded', 'parent_quarantined')
            end as sound
     from own l join held h on h.id = l.uid
@@ -63,6 +64,49 @@ with expected as (
 )
 select k from judged where sound is not true;
 
+-- name: unmerged
+-- Rows that are merged, or that migrated, and should not: `merged` are those for which others stand, and the uuids of these.
+with others as (
+    select t.k, count(distinct coalesce(p.uid::varchar, t.parent)) as ways, any_value(p.uid) as uid
+    from (select distinct k, entity, parent from terminals where not (entity = (select name from self) and parent = k)) t
+    left join parents p on p.entity = t.entity and p.k = t.parent
+    group by t.k
+)
+select m.k from merged m left join others o on o.k = m.k where o.ways is distinct from 1 or o.uid is distinct from m.uid
+union all
+select l.k from own l join others o on o.k = l.k;
+
+-- name: lost
+-- Merged rows whose other row is not in the target.
+select m.k from merged m where m.uid is null or m.uid not in (select id from held);
+
+-- name: lost_elements
+-- Elements that name no row to which they may lead.
+select coalesce(l.k, e.id::varchar) as k from elements e left join own l on l.uid = e.id
+where e.value is not null and e.value not in (select id::varchar from parent_ids where id is not null)
+  and e.id not in (select uid from others where uid is not null);
+
+-- name: wrong_elements
+-- Rows whose elements are not those to which the source's lead: their places, types and uuids, as a sum of hashes. An element that
+-- leads nowhere is a NULL, where the mapping allows it; so is one whose parent came home, or into the target, only since.
+with led as (
+    select distinct w.k, w.pos, w.type, p.uid, p.repaired
+    from (select distinct k, entity, parent from terminals) t join wanted w on w.place = t.k
+    join parents p on p.entity = t.entity and p.k = t.parent
+    where p.outcome = 'migrated'
+), since as (
+    select l.k, l.pos from led l join own o on o.k = l.k join (select distinct k from nulled) n on n.k = l.k
+    left join elements e on e.id = o.uid and e.pos = l.pos
+    where l.repaired and e.value is null
+), expected as (
+    select k, sum(hash(pos, coalesce(type, ''), uid)::hugeint) as many from led anti join since using (k, pos) group by k
+), found as (
+    select id, sum(hash(pos, coalesce(type, ''), coalesce(try_cast(value as uuid), id))::hugeint) as many
+    from elements where value is not null group by id
+)
+select l.k from own l left join expected e on e.k = l.k left join found f on f.id = l.uid
+where coalesce(e.many, 0) <> coalesce(f.many, 0);
+
 -- name: without_payload
 -- For the target's Postgres, unlike all above.
 select s.source_key
@@ -72,8 +116,16 @@ order by 1;
 
 -- name: parent_lines
 -- For the target's Postgres: the lines of an entity that references name.
-select s.source_key, s.outcome::text, s.target_id::text, coalesce(q.disposition = 'repaired', false)
-from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key) where s.entity = {entity};
+-- A merged row's fate is that of the row that stands for it.
+select s.source_key, case when m.source_key is null then s.outcome::text else 'migrated' end,
+       case when m.source_key is null then s.target_id else m.target_id end::text, coalesce(q.disposition = 'repaired', false)
+from rowcall.settlement s left join rowcall.quarantined_row q using (entity, source_key)
+left join rowcall.merged m using (entity, source_key) where s.entity = {entity};
+
+-- name: merged_lines
+-- For the target's Postgres: the merged rows of an entity, and the uuid of the row that stands for each.
+select s.source_key, m.target_id::text from rowcall.settlement s left join rowcall.merged m using (entity, source_key)
+where s.entity = {entity} and s.outcome = 'excluded' and s.cause = 'merged';
 
 -- name: amended
 -- For the target's Postgres: rows that a repair pointed at a parent, with the uuid of that parent.

@@ -45,6 +45,9 @@ class Paths:
     types: ContentTypes
     add: AddTable
     fate: FateOf | None
+    merged: Callable[
+        [str, Reference], str
+    ]  # of an entity that merges: SQL of (k, names), the names of rows that stand for its
     version: str = ""  # tells the same paths with other fates apart
 
     def answer(self, number: int, reference: Reference, rows: Rows, wanted: frozenset[str] = CODE) -> Answer:
@@ -69,7 +72,7 @@ class Paths:
             "plain": f"({type_} is null)",
         }
         branches = [
-            (of_type(type_, route, self.types), answer.fields)
+            (of_type(type_, route, self.types, named=rows.entity.sql != ""), answer.fields)
             for route, answer in zip(reference.routes, answers, strict=True)
         ]
         return {
@@ -105,21 +108,28 @@ class _Way:
             value, value_kind = (
                 self._climb(number, hop, value) if hop.climb else self._step(number, hop, value, value_kind)
             )
-        last = self._end(value)
+        last = self._end(value, named="names" in wanted)
         fields = {name: f"case {self._when(name)} else {last[name]} end" for name in sorted(wanted & last.keys())}
         return Answer(tuple(self.joins), fields | ({"plain": f"({plain})"} if "plain" in wanted else {}))
 
     def _when(self, name: str) -> str:
         return " ".join(f"when {condition} then {fields.get(name, 'null')}" for condition, fields in self.stops)
 
-    def _end(self, key: str) -> dict[str, str]:
-        """The parent, and whether it migrates."""
+    def _end(self, key: str, *, named: bool) -> dict[str, str]:
+        """The parent, and whether it migrates; `named`: whether it matters what the way names."""
         to, code, text = self.route.to, "null::text", f"{key}::text"
         if self.paths.fate and (fate := self.paths.fate(to)):
             alias, (table, is_text) = f"f{self.place}", fate
             self.joins.append(f"left join {table} {alias} on {alias}.k = {text if is_text else key}")
             code = f"{alias}.code"
-        return {"code": code, "hop": str(len(self.route.path)), "names": text, "entity": literal(to), "parent": text}
+        names = text
+        if named and (merge := self.paths.mapping.entity(to).merge):  # ways to two rows that are one mean one
+            names = f"{literal(to + ' ')} || {text}"
+            if not (self.reference.merges and to == self.rows.entity.name):
+                alias = f"g{self.place}"
+                self.joins.append(f"left join {self.paths.merged(to, merge)} {alias} on {alias}.k = {text}")
+                names = f"coalesce({alias}.names, {names})"
+        return {"code": code, "hop": str(len(self.route.path)), "names": names, "entity": literal(to), "parent": text}
 
     def _stop(self, condition: str, code: str, number: int, names: str = "null") -> None:
         self.stops.append((condition, {"code": code, "hop": str(number), "names": names}))

@@ -53,7 +53,8 @@ class Uniqueness:
         """SQL over j of one of the values; "" where the source alone cannot compute it."""
         for number, reference in enumerate(self.entity.references):
             if reference.column == column:
-                return self._parent(number, {route.to for route in reference.routes})
+                there = any(route.there for route in reference.routes)
+                return "" if there or reference.each else self._parent(number, {route.to for route in reference.routes})
         rule = self._rule(column)
         target = self.plan.knowledge.target.tables[self.entity.target].column(column)
         if rule is None or target is None:

@@ -8,8 +8,11 @@ clause of their own, and theirs before them; a cyclic group falls by WITH RECURS
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
-from rowcall.mapping.model import Entity, Reference
+from rowcall.mapping.model import ELEMENT, KEYS, Entity, Reference
+from rowcall.plan.elements import FAULTS, element_entity, fault
+from rowcall.plan.merge import WAY, another, lonely
 from rowcall.plan.plan import Plan
 from rowcall.plan.proof.paths import CODE, ITSELF, Fate, Paths
 from rowcall.plan.proof.rows import Defect, Rows
@@ -96,6 +99,21 @@ class _Writer:
         rows = Rows(self.plan.mapping.entity(entity), self.know.source)
         return self._add(name, self._left(rows, self._sound(rows, ()))), False
 
+    def merged(self, name: str, merge: Reference) -> str:
+        """(k, names) as a table: for which rows of an entity others are to stand, whatever becomes of these, and their names."""
+        if (quoted := ident(label(f"{name} merged"))) in self.tables:
+            return quoted
+        entity, to = self.plan.mapping.entity(name), merge.routes[0].to
+        rows, paths = Rows(entity, self.know.source), replace(self._paths(None), version=" of merges")
+        answer = paths.answer(0, merge, rows, frozenset({"code", "entity", "parent", "names"}))
+        way = Defect(frozenset(), None, None, {f"{WAY}_{f}": sql for f, sql in answer.fields.items()}, answer.joins)
+        names = f"j.{WAY}_names" if self.plan.mapping.entity(to).merge else f"{literal(to + ' ')} || j.{WAY}_names"
+        return self._add(
+            f"{name} merged",
+            f"select j.k::text as k, {names} as names from {self._judged(rows, [way])} "
+            f"where not j.excluded and {another(entity, 'entity')}",
+        )
+
     def _sound(self, rows: Rows, hopeful: Sequence[str]) -> list[Defect]:
         """All defects of an entity, where the source can tell them. Raises Untold where rows have others."""
         for code, why in _UNTOLD.items():
@@ -136,12 +154,15 @@ class _Writer:
 
     def _links(self, rows: Rows, defects: Sequence[Defect]) -> list[str]:
         """Who needs whom inside of a group: (entity, k, parent_entity, parent, sound, included)."""
-        judge = self.plan.judge(rows.entity.name)
+        entity = rows.entity
+        # A row for which another stands needs nothing but that one.
+        alone = f"not coalesce({another(entity, 'entity')}, false)" if entity.merge else "true"
         return [
-            f"select {literal(rows.entity.name)}::text as entity, j.k::text as k, j.{g.name}_entity as parent_entity, "
+            f"select {literal(entity.name)}::text as entity, j.k::text as k, j.{g.name}_entity as parent_entity, "
             f"j.{g.name}_parent as parent, {g.needs_sound} as sound, {g.needs_included} as included "
-            f"from {self._judged(rows, defects)} where not j.excluded and j.{g.name}_parent is not null"
-            for g in judge.group_references
+            f"from {self._judged(rows, defects)} where not j.excluded and j.{g.name}_parent is not null "
+            f"and {'true' if entity.merge and g.name == WAY else alone}"
+            for g in self.plan.judge(entity.name).group_references
         ]
 
     # -- one entity -------------------------------------------------------------------------------------------------
@@ -159,6 +180,7 @@ class _Writer:
             know.content_types,
             self._add,
             None if hopeful is None else fate,
+            self.merged,
             " at first" if hopeful else "",
         )
 
@@ -174,7 +196,9 @@ class _Writer:
     def _defects(self, rows: Rows, paths: Paths) -> list[Defect]:
         """What may be wrong with a row by itself; uniqueness comes to it."""
         entity, target = rows.entity, self.know.target.tables[rows.entity.target]
-        found = [self._reference(number, rows, paths) for number in range(len(entity.references))]
+        found: list[Defect] = []
+        for number, reference in enumerate(entity.references):
+            found += self._each(number, rows, paths) if reference.each else [self._reference(number, rows, paths)]
         if entity.cutoff:
             later = f"({ident(entity.cutoff.column)} > {literal(entity.cutoff.at)}::timestamptz) is true"
             inner = {"cutoff": rows.read("cutoff", f"({later})")}
@@ -189,10 +213,13 @@ class _Writer:
             inner = {f"rule{number}": rows.condition(f"rule{number}", condition.condition)}
             sql = f"case when not j.rule{number} then {literal(Reason.RULE_FAILED.value)} end"
             found.append(Defect(frozenset({Reason.RULE_FAILED}), sql, None, inner))
-        return found
+        return _unmerged(entity, found) if entity.merge else found
 
     def _reference(self, number: int, rows: Rows, paths: Paths) -> Defect:
         reference, name = rows.entity.references[number], f"r{number}"
+        if any(route.there for route in reference.routes):
+            codes = frozenset(_possible(reference, True)) - reference.missing
+            return Defect(codes, None, reference.column, why="the rows to which it leads are in the target")
         column = self.know.target.tables[rows.entity.target].column(reference.column)
         nullable = column is not None and not column.not_null
         wanted = CODE | ({"hop", "plain"} if nullable else set()) | self._followed(rows.entity, number)
@@ -206,10 +233,49 @@ class _Writer:
         codes = frozenset(_possible(reference, paths.fate is not None)) - reference.missing
         return Defect(codes, sql, reference.column, inner, answer.joins)
 
+    def _each(self, number: int, rows: Rows, paths: Paths) -> list[Defect]:
+        """A reference in each element of a column: a row may have several defects there, one for each code."""
+        entity, reference, name = rows.entity, rows.entity.references[number], f"r{number}"
+        assert reference.each is not None
+        faults = {code: mark for mark, code in FAULTS.items()}
+        codes = [*_possible(reference, paths.fate is not None), *faults]
+        if any(route.there for route in reference.routes):
+            untold = frozenset(codes) - reference.missing
+            return [Defect(untold, None, reference.column, why="what an element leads to the source does not know")]
+        elements = Rows(element_entity(entity, reference, self.know.source), self.know.source)
+        k, element = (elements.read(n, ident(n)) for n in ("rowcall_k", ELEMENT))
+        answer = paths.answer(number, replace(reference, each=None), elements)
+        strange = literal(Reason.NOT_CONVERTIBLE.value)
+        inner = f"{k} as k, case when {element} is null then {strange} else {answer.fields['code']} end as code"
+        joins = "".join(f"\n  {join}" for join in answer.joins)
+        led = f"select distinct {inner} from {elements.sql(inner + joins)}{joins}"
+        table = self._add(f"{entity.name} {reference.column} elements{paths.version}", led)
+        column = self.know.target.tables[entity.target].column(reference.column)
+        whole = rows.read(f"x {reference.each.column}", f"{ident(reference.each.column)} is null")
+        broken = fault(reference.each, ident(reference.each.column))
+        wrong = rows.read(f"fault {reference.each.column}", broken) if broken else ""
+        found = []
+        for code in (c for c in codes if c not in reference.missing):
+            is_code, at = literal(code.value), f"{name}_{code.value}"
+            has = f"u{at}.k is not null"
+            if code is Reason.NULL_REFERENCE and column is not None and column.not_null:
+                has = f"({has} or {whole})"
+            if code in faults and wrong:
+                has = f"({has} or {wrong} = {literal(faults[code])})"
+            join = f"left join (select k from {table} where code = {is_code}) u{at} on u{at}.k = e.k::text"
+            found.append(
+                Defect(frozenset({code}), f"case when j.{at} then {is_code} end", reference.column, {at: has}, (join,))
+            )
+        if reference.each.kind == KEYS:
+            why = "whether two keys become one only the run knows"
+            found.append(Defect(frozenset({Reason.DUPLICATE_KEY}), None, reference.column, why=why))
+        return found
+
     def _followed(self, entity: Entity, number: int) -> set[str]:
         """What else must be known of a reference: whom it names, where rows of a group fall together or must be unique."""
         judge = self.plan.judge(entity.name)
-        unique = any(entity.references[number].column in u.columns for u in judge.uniques)
+        reference = entity.references[number]
+        unique = reference.merges or any(reference.column in u.columns for u in judge.uniques)
         return {"entity", "parent"} if unique or any(g.name == f"r{number}" for g in judge.group_references) else set()
 
     def _with_uniqueness(self, rows: Rows, defects: Sequence[Defect]) -> list[Defect]:
@@ -242,6 +308,19 @@ class _Writer:
         if any(e == entity.name and c == code and column in (None, at) for e, c, at in self.known):
             where = f"{entity.name}.{column}" if column else entity.name
             raise Untold(f"{where}, {code}: {why}")
+
+
+def _unmerged(entity: Entity, defects: Sequence[Defect]) -> list[Defect]:
+    """The defects, where a row for which another stands has none but that it does not find it."""
+    first, *others = defects
+    if first.sql is None:
+        return [first, *(replace(d, sql=None, why=first.why) for d in others)]
+    alone = f"not coalesce({another(entity, 'entity')}, false)"
+    told = [replace(first, sql=lonely(entity, "entity", first.sql))]
+    for d in others:
+        sql = d.sql and f"case when {alone} then {d.sql} end"
+        told.append(replace(d, sql=sql, inner=d.inner | first.inner, joins=(*first.joins, *d.joins)))
+    return told
 
 
 def _possible(reference: Reference, with_fates: bool) -> Iterable[Reason]:

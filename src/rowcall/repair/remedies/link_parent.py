@@ -16,6 +16,7 @@ class LinkParent(Remedy):
     name = "link_parent"
     does = "link to an existing parent that a path or an expression finds, such as a general one of the same owner"
     codes = REFERENCES - {Reason.UNKNOWN_TYPE}
+    finds_parents = True
     settings = (
         Setting("path", "another path to the parent, in the mapping's language"),
         Setting("key", "or an SQL expression over the source's row that yields the parent's key"),

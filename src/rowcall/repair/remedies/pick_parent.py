@@ -18,6 +18,7 @@ class PickParent(Remedy):
     name = "pick_parent"
     does = "choose among the parents: the first, the latest, that which most ways lead to, or one row for each"
     codes = frozenset({Reason.AMBIGUOUS_REFERENCE})
+    finds_parents = True
     settings = (
         Setting(
             "by", "first (the lowest key), latest (the highest) or majority (what most rows on the way name)", "first"

@@ -20,6 +20,7 @@ class StubParent(Remedy):
     name = "stub_parent"
     does = "create a marked default parent, one per row, per missing parent, or one for all"
     codes = PARENTLESS
+    finds_parents = True
     settings = (
         Setting(
             "per",

@@ -1,0 +1,399 @@
+# ruff: noqa: E501
+"""References in each element of a column: of an array, of JSON, of a text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import MakeProject, Project, uid
+
+from rowcall.errors import MappingError, UsageError
+from rowcall.repair import Request
+from rowcall.report.text import story_text
+
+SOURCE = """
+create table parent (id int primary key, name text, code text);
+insert into parent values (1, 'a', 'A'), (2, 'b', 'B'), (3, null, 'C'), (4, 'd', 'D'), (5, 'e', 'D');
+create table owner (id int primary key, name text);
+insert into owner values (1, 'o'), (2, 'p');
+create table django_content_type (id int primary key, app_label text, model text);
+insert into django_content_type values (7, 'app', 'parent'), (8, 'app', 'owner'), (9, 'app', 'other');
+create table item (id int primary key, v {type});
+"""
+TARGET = """
+create table parent (id uuid primary key, name text not null);
+create table owner (id uuid primary key, name text);
+create table item (id uuid primary key, v {type});
+"""
+PARENTS = "parent: {from: parent, columns: {name: name}}\nowner: {from: owner, columns: {name: name}}\n"
+BY_TYPE = "by_type: {app.parent: {to: parent, path: element}, app.owner: {to: owner, path: element -> owner.id}}"
+
+
+def project(make: MakeProject, given: str, wanted: str, rows: list[Any], reference: str) -> Project:
+    made = make(SOURCE.format(type=given), TARGET.format(type=wanted))
+    for number, value in enumerate(rows, 1):
+        made.source.execute(f"insert into item values (%s, %s::text::{given})", [number, value])
+    made.write(PARENTS + f"item: {{from: item, references: {{v: {reference}}}}}")
+    return made
+
+
+def p(number: int) -> str:
+    return str(uid("parent", number))
+
+
+def codes(made: Project, key: int) -> list[tuple[str, Any, Any]]:
+    return [(r["code"], r["hop"], r["value"]) for r in made.rejections("item", str(key))]
+
+
+def test_an_array_keeps_its_order_and_its_nulls(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rowcall.move.reading.ELEMENTS", 3)  # so that a batch is judged in several parts
+    made = project(
+        make_project, "int[]", "uuid[]", ["{1,2}", "{2,null,1,2}", "{}", None, "{3,1}", "{4,99,3,98}", "{{1,2},{4,5}}"],
+        "{each: v, to: parent, path: element}",
+    )  # fmt: skip
+    made.foreseen_run()
+    got = made.target.rows(
+        "select m.legacy_id::int, t.v::text[] from item t join rowcall.migration_mappings m on m.entity_uuid = t.id order by 1"
+    )
+    assert [tuple(r) for r in got] == [(1, [p(1), p(2)]), (2, [p(2), None, p(1), p(2)]), (3, []), (4, None)]
+    assert made.fates("item") == dict.fromkeys("1234", "migrated") | {
+        "5": "parent_quarantined",
+        "6": "dangling_reference",
+        "7": "not_convertible",
+    }
+    assert codes(made, 6) == [
+        ("dangling_reference", 1, "98"),
+        ("dangling_reference", 1, "99"),
+        ("parent_quarantined", 1, "3"),
+    ]
+    assert made.roots("item")["5"] == ("parent", "3")
+    assert made.migration.verify().ok
+    assert {p.kind for p in made.prove().values()} == {"query"}
+
+
+def test_what_is_missing_may_become_null_in_its_place(make_project: MakeProject) -> None:
+    made = project(
+        make_project,
+        "int[]",
+        "uuid[] not null",
+        ["{1,99,2}", "{3}", "{1}", None],
+        "{each: v, to: parent, path: element, missing: [dangling_reference, parent_quarantined]}",
+    )
+    made.foreseen_run()
+    got = made.target.rows(
+        "select m.legacy_id::int, t.v::text[] from item t join rowcall.migration_mappings m on m.entity_uuid = t.id order by 1"
+    )
+    assert [tuple(r) for r in got] == [(1, [p(1), None, p(2)]), (2, [None]), (3, [p(1)])]
+    assert made.fates("item")["4"] == "null_reference"
+    nulled = made.target.rows("select source_key, code, value from rowcall.nulled_reference order by 1")
+    assert [tuple(r) for r in nulled] == [("1", "dangling_reference", "99"), ("2", "parent_quarantined", "3")]
+    assert made.migration.verify().ok
+
+
+DOCUMENTS: list[dict[str, Any]] = [
+    {
+        "watchers": [
+            {"user": 1, "note": 'a "quoted" \\ text é', "n": 1.50},
+            {"user": "2"},
+            {"user": None},
+            {"other": 9},
+        ],
+        "x": [1],
+    },
+    {"watchers": []},
+    {"watchers": "none"},
+    {"other": {"user": 77}},
+    {"watchers": [{"user": 1}, {"user": 55}]},
+    {"watchers": [{"user": {"deep": 1}}]},
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("jsonb", "jsonb"), ("json", "json"), ("text", "jsonb")])
+def test_values_in_json(make_project: MakeProject, given: str, wanted: str) -> None:
+    rows = [*map(json.dumps, DOCUMENTS), None]
+    made = project(
+        make_project, given, wanted, rows, "{each: {of: v, at: '$.watchers[*].user'}, to: parent, path: element}"
+    )
+    if given == "text":
+        made.source.execute("insert into item values (50, '{broken'), (51, '')")
+    if given != "jsonb":
+        made.source.execute("insert into item values (52, %s)", [r'{"watchers": "\u0000"}'])
+    made.foreseen_run()
+    got = {k: json.loads(v) if v else v for k, v in made.values("item", "v").items()}
+    first = json.loads(json.dumps(DOCUMENTS[0]))
+    first["watchers"][0]["user"], first["watchers"][1]["user"] = p(1), p(2)
+    assert got == {"1": first, "2": DOCUMENTS[1], "3": DOCUMENTS[2], "4": DOCUMENTS[3], "7": None}
+    broken = {"50": "malformed_json", "51": "malformed_json", "52": "unstorable_text"} if given == "text" else {}
+    broken |= {"52": "unstorable_text"} if given == "json" else {}
+    assert {k: f for k, f in made.fates("item").items() if f != "migrated"} == {
+        "5": "dangling_reference",
+        "6": "not_convertible",
+    } | broken
+    assert made.migration.verify().ok
+
+
+def test_missing_values_in_json_become_null(make_project: MakeProject) -> None:
+    made = project(
+        make_project,
+        "jsonb",
+        "jsonb",
+        ['{"a": {"b c": 99, "d": "x"}}', '{"a": {"b c": 4}}'],
+        "{each: {of: v, at: '$.a.\"b c\"'}, to: parent, path: element, missing: null}",
+    )
+    made.foreseen_run()
+    assert {k: json.loads(v or "") for k, v in made.values("item", "v").items()} == {
+        "1": {"a": {"b c": None, "d": "x"}},
+        "2": {"a": {"b c": p(4)}},
+    }
+    assert made.migration.verify().ok
+
+
+def test_keys_of_json(make_project: MakeProject) -> None:
+    rows = [
+        '{"by": {"1": {"on": true}, "2": [], "4": null}, "x": 1}',
+        '{"by": {}}',
+        '{"by": [1]}',
+        '{"by": {"1": 1, "77": 2, "oh no\\"": 3}}',
+    ]
+    made = project(make_project, "jsonb", "jsonb", rows, "{each: {of: v, keys: $.by}, to: parent, path: element}")
+    made.foreseen_run()
+    got = {k: json.loads(v or "") for k, v in made.values("item", "v").items()}
+    assert got == {"1": {"by": {p(1): {"on": True}, p(2): [], p(4): None}, "x": 1}, "2": {"by": {}}, "3": {"by": [1]}}
+    assert sorted(v for _, _, v in codes(made, 4)) == ["77", 'oh no"']
+    assert made.migration.verify().ok
+    made.target.execute(
+        "update item set v = jsonb_build_object('by', jsonb_build_object(%s::text, 1)) where id = %s",
+        [p(5), str(uid("item", 1))],
+    )
+    assert not made.migration.verify().ok
+
+
+def test_packed_texts(make_project: MakeProject) -> None:
+    rows = ["7:1,8:2", "see 7:4; app.owner:1!", "nothing", "", None, "7:99,9:1,10:1", "app.parent:3"]
+    made = project(make_project, "text", "text", rows, f"{{each: {{of: v, packed: '{{type}}:{{id}}'}}, {BY_TYPE}}}")
+    made.foreseen_run()
+    assert made.values("item", "v") == {
+        "1": f"app.parent:{p(1)},app.owner:{uid('owner', 2)}", "2": f"see app.parent:{p(4)}; app.owner:{uid('owner', 1)}!", "3": "nothing", "4": "", "5": None,
+    }  # fmt: skip
+    assert codes(made, 6) == [("unknown_type", 1, "10"), ("unknown_type", 1, "9"), ("dangling_reference", 1, "99")]
+    assert made.fates("item")["7"] == "parent_quarantined"
+    assert made.migration.verify().ok
+    assert {p.kind for p in made.prove().values()} == {"query"}
+    made.target.execute("update item set v = replace(v, %s, %s)", [p(1), p(2)])
+    assert not made.migration.verify().ok
+
+
+def test_packed_elements_of_an_array_and_of_json(make_project: MakeProject) -> None:
+    made = project(
+        make_project,
+        "varchar(20)[]",
+        "text[]",
+        ["{7:1,8:2}", '{7:4,"what is this"}', '{null,"app.owner:1"}'],
+        f"{{each: {{of: v, packed: '{{type}}:{{id}}'}}, {BY_TYPE}}}",
+    )
+    made.foreseen_run()
+    got = made.target.rows(
+        "select m.legacy_id::int, t.v from item t join rowcall.migration_mappings m on m.entity_uuid = t.id order by 1"
+    )
+    assert [tuple(r) for r in got] == [
+        (1, [f"app.parent:{p(1)}", f"app.owner:{uid('owner', 2)}"]),
+        (3, [None, f"app.owner:{uid('owner', 1)}"]),
+    ]
+    assert codes(made, 2) == [("not_convertible", None, "what is this")]
+    assert made.migration.verify().ok
+
+
+def test_json_with_packed_elements_and_a_longer_way(make_project: MakeProject) -> None:
+    made = project(
+        make_project,
+        "jsonb",
+        "jsonb",
+        ['["model,A", "model,B"]', '["model,D"]', '["model,Z"]'],
+        "{each: {of: v, at: '$[*]', packed: 'model,{id}'}, to: parent, path: 'element -> parent.code'}",
+    )
+    made.foreseen_run()
+    assert {k: json.loads(v or "") for k, v in made.values("item", "v").items()} == {
+        "1": [f"model,{p(1)}", f"model,{p(2)}"]
+    }
+    assert made.fates("item") == {"1": "migrated", "2": "ambiguous_reference", "3": "dangling_reference"}
+    assert made.migration.verify().ok
+
+
+def test_elements_lead_to_rows_of_the_target(make_project: MakeProject) -> None:
+    made = make_project(
+        SOURCE.format(type="text[]"),
+        TARGET.format(type="uuid[]")
+        + "create table country (id uuid primary key default gen_random_uuid(), code text unique); insert into country (code) values ('ch'), ('ca')",
+    )
+    made.source.execute("insert into item values (1, '{ch,ca}'), (2, '{xx}')")
+    made.write("item: {from: item, references: {v: {each: v, to: country by code, path: element}}}")
+    made.foreseen_run()
+    assert made.fates("item") == {"1": "migrated", "2": "dangling_reference"}
+    assert made.target.value(
+        "select (select array_agg(code order by o) from unnest(v) with ordinality u (id, o) join country using (id)) from item"
+    ) == ["ch", "ca"]
+    assert made.migration.verify().ok
+
+
+def test_a_later_run_follows_the_elements(make_project: MakeProject) -> None:
+    made = project(make_project, "int[]", "uuid[]", ["{1,2}", "{3}"], "{each: v, to: parent, path: element}")
+    made.run()
+    made.source.execute("update parent set name = 'c' where id = 3; update item set v = '{2,4}' where id = 1")
+    made.run()
+    assert made.fates("item") == {"1": "migrated", "2": "migrated"}
+    assert made.target.value("select v::text[] from item where id = %s", [str(uid("item", 1))]) == [p(2), p(4)]
+    assert made.migration.verify().ok
+
+
+def test_the_story_of_a_row_tells_of_each_element(make_project: MakeProject) -> None:
+    made = project(
+        make_project, "text", "text", ["7:1 7:99 9:5"], f"{{each: {{of: v, packed: '{{type}}:{{id}}'}}, {BY_TYPE}}}"
+    )
+    made.run()
+    story = made.migration.explain("item", "1")
+    assert [(h.number, h.seen, h.note) for h in story.hops if h.number] == [
+        (1, ("1",), ""),
+        (1, ("99",), "no such row"),
+    ]
+    assert [(f.entity, f.key) for f in story.parents] == [("parent", "1")]
+    assert [line.strip() for line in str(story_text(story)).splitlines() if "element" in line][::2] == [
+        "element 1",
+        "element 2",
+        "element 3",
+    ]
+    offers = {o.remedy for o in made.migration.healing.offers("item", "dangling_reference")}
+    assert not {"set_null", "link_parent", "stub_parent"} & offers
+
+
+MISTAKES = [
+    ("int[]", "text[]", "{each: v, to: parent, path: element}", "such elements need uuid"),
+    ("int[]", "uuid[]", "{each: v, to: parent, path: id}", "has no column 'id'"),
+    ("int", "uuid[]", "{each: v, to: parent, path: element}", "v is integer: write how an element is `packed`"),
+    ("text", "text", "{each: v, to: parent, path: element}", "write how an element is `packed`"),
+    ("text", "varchar(50)", "{each: {of: v, packed: '{id}'}, to: parent, path: element}", "needs one without a limit"),
+    ("text", "text", "{each: {of: v, packed: '{id}'}, to: parent, path: element, missing: null}", "a part of a text cannot become NULL"),
+    ("text", "text", "{each: {of: v, packed: '{type}{id}'}, " + BY_TYPE + "}", "a sign between them"),
+    ("text", "text", "{each: {of: v, packed: '{type}:{id}'}, to: parent, path: element}", "`{type}` only beside `by_type`"),
+    ("jsonb", "jsonb", "{each: {of: v, at: '$.a..b'}, to: parent, path: element}", "cannot read this place in JSON"),
+    ("jsonb", "text", "{each: {of: v, at: $.a}, to: parent, path: element}", "what is in JSON stays in JSON"),
+    ("jsonb", "jsonb", "{each: {of: v, at: $.a, keys: $.b}, to: parent, path: element}", "write one of both"),
+    ("jsonb", "jsonb", "{each: {of: w, at: $.a}, to: parent, path: element}", "item has no column 'w'"),
+    ("jsonb", "jsonb", "{each: {at: $.a}, to: parent, path: element}", "`of` is missing"),
+]  # fmt: skip
+
+
+def test_what_cannot_be_is_told(make_project: MakeProject) -> None:
+    made = make_project(SOURCE.format(type="int"), TARGET.format(type="text"))
+    for given, wanted, reference, wrong in MISTAKES:
+        made.source.execute(f"alter table item drop v; alter table item add v {given}")
+        made.target.execute(f"alter table item drop v; alter table item add v {wanted}")
+        made.write(PARENTS + f"item: {{from: item, references: {{v: {reference}}}}}")
+        with pytest.raises(MappingError, match=wrong):
+            made.check()
+
+
+def test_elements_within_a_cycle_need_rows_of_their_own(make_project: MakeProject) -> None:
+    made = make_project(SOURCE.format(type="int[]"), TARGET.format(type="uuid[]"))
+    made.write("item: {from: item, references: {v: {each: v, to: item, path: element}}}")
+    with pytest.raises(UsageError, match=r"rowcall.yaml:\d+:\d+: the elements of v refer to rows that are in a cycle"):
+        made.check()
+
+
+def test_two_keys_that_become_one_are_told(make_project: MakeProject) -> None:
+    made = project(
+        make_project,
+        "jsonb",
+        "jsonb",
+        ['{"1": 1, "2": 2}', '{"4": 1}'],
+        "{each: {of: v, keys: $}, to: parent, path: element}",
+    )
+    made.source.execute("alter table parent add same int; update parent set same = 1 where id = 2")
+    made.write(
+        PARENTS.replace("from: parent,", "from: parent, merge: {to: parent, path: same},")
+        + "item: {from: item, references: {v: {each: {of: v, keys: $}, to: parent, path: element}}}"
+    )
+    made.foreseen_run()
+    assert made.fates("item") == {"1": "duplicate_key", "2": "migrated"}
+    assert made.migration.verify().ok
+
+
+def test_elements_may_name_their_types_where_there_is_no_table_of_them(make_project: MakeProject) -> None:
+    made = make_project(SOURCE.format(type="text"), TARGET.format(type="text"))
+    made.source.execute(
+        "drop table django_content_type; insert into item values (1, 'res.parent,1'), (2, 'res.owner,9'), (3, 'res.else,1 50% \\')"
+    )
+    made.write(
+        PARENTS
+        + "item: {from: item, references: {v: {each: {of: v, packed: '{type},{id}'}, by_type: {res.parent: {to: parent, path: element}, res.owner: {to: owner, path: element}}}}}"
+    )
+    made.foreseen_run()
+    assert made.values("item", "v") == {"1": f"res.parent,{p(1)}"}
+    assert made.fates("item") == {"1": "migrated", "2": "dangling_reference", "3": "unknown_type"}
+    assert made.migration.verify().ok
+    assert [h.seen for h in made.migration.explain("item", "1").hops if h.number] == [("1",)]
+
+
+def test_odd_signs_numbers_and_lines(make_project: MakeProject) -> None:
+    made = project(
+        make_project,
+        "text",
+        "text",
+        ["→1← →99x←", "see →2."],
+        "{each: {of: v, packed: '→{id}'}, to: parent, path: element}",
+    )
+    made.source.execute("delete from item where id = 1; insert into item values (1, '→1← a_b →2')")
+    made.foreseen_run()
+    assert made.values("item", "v") == {"1": f"→{p(1)}← a_b →{p(2)}", "2": f"see →{p(2)}."}
+    assert made.migration.verify().ok
+
+
+def test_numeric_elements_and_line_ends(make_project: MakeProject) -> None:
+    made = make_project(
+        SOURCE.format(type="numeric(10,2)[]").replace("parent (id int", "parent (id numeric(10,2)")
+        + "alter table item add w text[];",
+        TARGET.format(type="uuid[]") + "alter table item add w text[];",
+    )
+    made.source.execute("insert into item values (1, '{1,2.00,null}', null), (2, null, array[E'1\\n2', '1'])")
+    made.write(
+        PARENTS
+        + "item: {from: item, references: {v: {each: v, to: parent, path: element}, w: {each: {of: w, packed: '{id}'}, to: parent, path: element}}}"
+    )
+    made.foreseen_run()
+    keys = dict(made.target.rows("select entity_uuid::text, legacy_id from rowcall.migration_mappings"))
+    assert [u and keys[u] for u in made.target.value("select v::text[] from item")] == ["1.00", "2.00", None]
+    assert codes(made, 2) == [("not_convertible", None, "1\n2")]
+    assert made.migration.verify().ok
+
+
+def test_json_that_jsonb_does_not_take(make_project: MakeProject) -> None:
+    rows = [r'{"a": 1, "x": "\ud800"}', '{"a": 1, "x": 1e200000}', r'{"a": 1, "x": "\\u0000"}']
+    made = project(make_project, "json", "jsonb", rows, "{each: {of: v, at: $.a}, to: parent, path: element}")
+    made.foreseen_run()
+    assert made.fates("item") == {"1": "unstorable_text", "2": "unstorable_text", "3": "migrated"}
+    assert made.migration.verify().ok
+
+
+def test_a_parent_that_came_home_since_leaves_the_null_right(make_project: MakeProject) -> None:
+    made = project(
+        make_project,
+        "int[]",
+        "uuid[]",
+        ["{1,3}"],
+        "{each: v, to: parent, path: element, missing: [parent_quarantined]}",
+    )
+    made.run()
+    made.migration.healing.apply(Request("parent", "null_in_required", "set_value", {"value": "c"}, reason="x"))
+    assert made.migration.verify().ok
+
+
+def test_verification_sees_what_is_not_in_its_place(make_project: MakeProject) -> None:
+    made = project(make_project, "int[]", "uuid[]", ["{1,null,2}"], "{each: v, to: parent, path: element}")
+    made.run()
+    assert made.migration.verify().references[-1].checked == 2
+    made.target.execute("create table kept as table item")
+    for damage in ("array[null]::uuid[] || v", "array_remove(v, null)", "array[v[1]]", "array_replace(v, v[1], v[3])"):
+        made.target.execute(f"update item set v = {damage}")
+        assert not made.migration.verify().ok
+        made.target.execute("update item set v = kept.v from kept")
