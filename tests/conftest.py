@@ -280,7 +280,7 @@ def _fresh(stack: ExitStack, dsn: str) -> str:
     """A new database on a server, dropped when the test is over; its DSN."""
     name = f"lab_{next(DATABASES)}"
     with connect(dsn, "target") as admin:
-        admin.execute(f"create database {name} template template0")
+        admin.execute(f"create database {name} template template0 strategy file_copy")  # twice as fast here
     stack.callback(_drop, dsn, name)
     return make_conninfo(dsn, dbname=name)
 

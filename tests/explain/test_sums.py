@@ -27,7 +27,7 @@ CHANCE = settings(
 )  # fmt: skip
 
 
-@settings(CHANCE, max_examples=8)
+@settings(CHANCE, max_examples=6)
 @given(seed=st.integers(0, 2**32), rows=st.integers(1, 12), chunk=st.sampled_from((2, 5, 1000)))
 def test_the_sums_of_any_run_close(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, seed: int, rows: int, chunk: int
@@ -36,7 +36,7 @@ def test_the_sums_of_any_run_close(
     _try(_project(make_project), make_world(Random(seed), rows))
 
 
-@settings(CHANCE, max_examples=3)
+@settings(CHANCE, max_examples=2)
 @given(seed=st.integers(0, 2**32))
 def test_they_close_where_the_target_refuses_rows(make_project: MakeProject, seed: int) -> None:
     _try(_project(make_project), make_world(Random(seed), 8, refusals=True))
@@ -44,7 +44,7 @@ def test_they_close_where_the_target_refuses_rows(make_project: MakeProject, see
 
 def test_the_examples_are_worth_it() -> None:
     """Chance was not too kind: most codes were seen, and both kinds of proofs."""
-    if SEEN["worlds"] < 11:
+    if SEEN["worlds"] < 8:
         pytest.skip("only where the tests above ran, too")
     codes = {name for name in SEEN if "_" in name}
     assert len(codes) >= 12, sorted(codes)
