@@ -147,6 +147,7 @@ def test_it_says_how_long_and_what_is_short(capsys: pytest.CaptureFixture[str]) 
     assert "and where 1 engine machines are lost" in said
 
 
+@pytest.mark.soak  # measured for long: CI's time is bounded
 def test_rates_are_measured_from_end_to_end(tmp_path: Path) -> None:
     with world(tmp_path / "work", Size("seed", 60_000)) as here:
         document = legs(here, 1, 120, (10, 1000))
@@ -159,6 +160,7 @@ def test_rates_are_measured_from_end_to_end(tmp_path: Path) -> None:
     assert scaling_page.page(document, None).startswith("# More rows")
 
 
+@pytest.mark.soak  # measured for long: CI's time is bounded
 def test_an_interrupt_ends_the_measurement_cleanly(tmp_path: Path) -> None:
     words = ["--scale", "small", "--repeat", "9", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out.json")]
     process = subprocess.Popen(
@@ -211,6 +213,7 @@ def test_the_page_says_what_was_found(file: str, made: Callable[[Any, Any], str]
     assert (scaling_page.DOCS / file).read_text() == made(document, results), "run `python -m bench.scaling_page`"
 
 
+@pytest.mark.soak  # measured for long: CI's time is bounded
 def test_rates_that_others_disturbed_are_not_compared(document: Any) -> None:
     assert comparisons({**document, "others": 0.9}, None) == []
     text = scaling_page.page({**document, "others": 0.9}, None)

@@ -181,7 +181,7 @@ def killed(there: Lab, kills: int) -> None:
 
 
 def test_killed_it_is_finished_or_never_begun(make_project: MakeProject) -> None:
-    killed(lab(make_project, ROWS), 2)
+    killed(lab(make_project, ROWS), 1)
 
 
 def interrupted(there: Lab, was: Mapping[str, str], becomes: Mapping[str, str]) -> None:
