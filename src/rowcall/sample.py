@@ -103,7 +103,7 @@ class _Sampler:
         step = next(s for s in self.plan.steps if judge in s.judges)
         tables = Tables(self.plan, self.worker)
         tables.load_hops(step)
-        for parent in dict.fromkeys(p for j in step.judges for p in j.parents):
+        for parent in step.parents:
             load_hopeful(duck, self.plan.judge(parent), self.plan, self.worker.reader)
         for member in step.judges:
             create_duplicates(duck, member)

@@ -13,7 +13,7 @@ from rowcall.migration import RunResult
 from rowcall.report import Report
 from rowcall.rows import Reason
 
-from .worlds import World
+from .made import World
 
 VICTIM = Reason.PARENT_QUARANTINED
 Row = tuple[str, str]  # (entity, key)

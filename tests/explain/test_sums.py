@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from rowcall.rows import Reason
 
+from .made import World
 from .sums import Lost, examine, freed, prepare, roots_are_reached
-from .worlds import World, make_world
+from .worlds import make_world
 
 SEEN = Counter[str]()  # over all examples: codes and kinds of proofs
 CHANCE = settings(

@@ -270,6 +270,8 @@ def test_the_story_of_a_row_tells_of_each_element(make_project: MakeProject) -> 
 MISTAKES = [
     ("int[]", "text[]", "{each: v, to: parent, path: element}", "such elements need uuid"),
     ("int[]", "uuid[]", "{each: v, to: parent, path: id}", "has no column 'id'"),
+    ("int[]", "uuid[]", "{each: {of: v, keys: $}, to: parent, path: element}", "v is an array, not JSON: leave `keys` out"),
+    ("int[]", "uuid[]", "{each: {of: v, at: $.a}, to: parent, path: element}", "v is an array, not JSON: leave `at` out"),
     ("int", "uuid[]", "{each: v, to: parent, path: element}", "v is integer: write how an element is `packed`"),
     ("text", "text", "{each: v, to: parent, path: element}", "write how an element is `packed`"),
     ("text", "varchar(50)", "{each: {of: v, packed: '{id}'}, to: parent, path: element}", "needs one without a limit"),

@@ -11,8 +11,9 @@ from random import Random
 from typing import Any
 
 from conftest import Project
+from explain.made import Table, Value, World
 from explain.sums import prepare
-from explain.worlds import TYPES, Table, Value, World
+from explain.worlds import TYPES
 
 from rowcall.desk import Desk, open_desk
 from rowcall.mapping.model import Entity

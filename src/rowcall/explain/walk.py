@@ -50,11 +50,9 @@ class Walker:
                     typed.append(replace(self._type_hop(reference, element), element=place))
         for walk in walks:
             walk.go()
-        order = [reference.column for reference in entity.references]
+        order = [reference.column for reference in entity.references]  # several ways to one parent keep theirs
         hops = [*typed, *(hop for walk in walks for hop in walk.hops)]
-        hops.sort(
-            key=lambda hop: (order.index(hop.reference), hop.element)
-        )  # several ways to one parent keep their order
+        hops.sort(key=lambda hop: (order.index(hop.reference), hop.element))
         return Walk(tuple(hops), tuple(dict.fromkeys(end for walk in walks for end in walk.ends)), True)
 
     def _elements(self, entity: Entity, reference: Reference, key: str) -> list[dict[str, Text]]:
@@ -78,10 +76,9 @@ class Walker:
     def _label(self, reference: Reference, own: dict[str, Text]) -> str | None:
         number = own[reference.type_column] if reference.type_column else None
         known = {str(n): label for n, label in self.types.items()}
-        if reference.each:
-            known |= {name: name for name in self.types.values()} | {
-                r.content_type or "": r.content_type or "" for r in reference.routes
-            }
+        if reference.each:  # an element may name its type itself
+            names = [*self.types.values(), *(r.content_type or "" for r in reference.routes)]
+            known |= dict(zip(names, names, strict=True))
         return known.get(number or "")
 
     def _type_hop(self, reference: Reference, own: dict[str, Text]) -> StoryHop:

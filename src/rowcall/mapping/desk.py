@@ -87,16 +87,16 @@ class Desk:
 
     def table(self, side: str, name: str, loc: Loc, offset: int | None = None) -> Table | None:
         """A table by "name" or "schema.name", or a view of the mapping; a fault where there is none."""
-        if side == "source" and name in self.views and not name.startswith("("):
-            return self.views[name]
         schema = self.source if side == "source" else self.target
         endpoint = self.draft.source if side == "source" else self.draft.target
         default = endpoint.schema if endpoint else schema.default
-        found = None if name.startswith("(") else schema.tables.get(name if "." in name else f"{default}.{name}")
-        if found is None:
+        found = self.views.get(name) if side == "source" else None
+        found = found or schema.tables.get(name if "." in name else f"{default}.{name}")
+        if found is None or name.startswith("("):  # as the tables are named that only rowcall knows
             names = [full.removeprefix(f"{default}.") for full in schema.tables if not full.startswith("(")]
             self.draft.say(loc, too_long(name) or f"the {side} has no table {name!r}: {instead(name, names)}", offset)
-        elif "." in found.schema:
+            return None
+        if "." in found.schema:
             what = f"the schema {found.schema!r} has a dot in its name, so that its tables cannot be named"
             self.draft.say(loc, f"{what}: rename the schema, or read it through views in another one", offset)
             return None

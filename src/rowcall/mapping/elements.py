@@ -24,10 +24,12 @@ def elements(desk: Desk, frame: Frame, column: str, shape: ReferenceShape, given
         return None
     found = desk.column(frame.source, given.of, (*loc, "of") if (*loc, "of") in desk.draft.tree.keys else loc)
     target = frame.target.column(column)
-    path, packed = _path(desk, given, loc), _packed(desk, given, shape, loc)
-    if found is None or target is None or path is None or packed is None:
+    if found is None or target is None:
         return None
     kind = _kind(found, given)
+    path, packed = _path(desk, given, kind, loc), _packed(desk, given, shape, loc)
+    if path is None or packed is None:
+        return None
     stored = "text" if bare(found.type).is_text else bare(found.type).name.removeprefix("_")
     each = Each(given.of, kind, path, packed, stored)
     if wrong := _wrong(found, target, each, shape) or _too_old(desk, each):
@@ -45,11 +47,14 @@ def _kind(column: Column, given: EachShape) -> str:
     return JSON if given.at is not None else TEXT
 
 
-def _path(desk: Desk, given: EachShape, loc: Loc) -> tuple[str, ...] | None:
+def _path(desk: Desk, given: EachShape, kind: str, loc: Loc) -> tuple[str, ...] | None:
     """The steps to the elements in JSON: names, and ALL for each item of an array."""
     key, text = ("keys", given.keys_) if given.keys_ is not None else ("at", given.at)
     if text is None:
         return ()
+    if kind == ARRAY:
+        desk.draft.say_key((*loc, key), f"{given.of} is an array, not JSON: leave `{key}` out")
+        return None
     steps, at = [], 1
     while text.startswith("$") and at < len(text):
         step = _STEP.match(text, at)
@@ -59,31 +64,26 @@ def _path(desk: Desk, given: EachShape, loc: Loc) -> tuple[str, ...] | None:
         at = step.end()
     if not text.startswith("$") or at != len(text):
         advice = "write such as `$.watchers[*].user` (`[*]`: each item of an array)"
-        desk.draft.say(
-            (*loc, key), f"cannot read this place in JSON: {advice}", min(at, len(text)) if text.startswith("$") else 0
-        )
+        wrong_at = at if text.startswith("$") else 0
+        desk.draft.say((*loc, key), f"cannot read this place in JSON: {advice}", wrong_at)
         return None
     return tuple(steps)
 
 
 def _packed(desk: Desk, given: EachShape, shape: ReferenceShape, loc: Loc) -> tuple[str, ...] | None:
     """Literals and parts, in turn; () where an element is nothing but a key."""
-    if given.packed is None:
-        if shape.by_type:
-            desk.draft.say_key(
-                loc, 'by which type an element goes its way stands in it: write `packed:`, such as "{type}:{id}"'
-            )
-            return None
+    if given.packed is None and not shape.by_type:
         return ()
+    if given.packed is None:
+        wanted = 'write `packed:`, such as "{type}:{id}"'
+        desk.draft.say_key(loc, f"by which type an element goes its way stands in it: {wanted}")
+        return None
     parts = _PLACE.split(given.packed)
     parts[1::2] = [ELEMENT if part == "id" else TYPE for part in parts[1::2]]
     places, between = parts[1::2], parts[2:-1:2]
     if places.count(ELEMENT) != 1 or places.count(TYPE) != int(bool(shape.by_type)) or not all(between):
-        wanted = (
-            "`{type}`, `{id}` and a sign between them"
-            if shape.by_type
-            else "`{id}`, and `{type}` only beside `by_type`"
-        )
+        typed = "`{type}`, `{id}` and a sign between them"
+        wanted = typed if shape.by_type else "`{id}`, and `{type}` only beside `by_type`"
         desk.draft.say((*loc, "packed"), f"says how one element is written: write {wanted}")
         return None
     return tuple(parts)
@@ -94,8 +94,6 @@ def _wrong(column: Column, target: Column, each: Each, shape: ReferenceShape) ->
     given, wanted = bare(column.type), bare(target.type)
     what = f"{column.name} is {column.type.formatted}"
     into = f"{target.name} is {target.type.formatted}"
-    if each.kind == ARRAY and (each.steps or shape.each is None):
-        return f"{what}, not JSON: leave `at` and `keys` out"
     if each.kind == ARRAY:
         fits = ("_text", "_varchar") if each.packed else ("_uuid",)
         ok = wanted.name in fits and target.type.modifier < 0

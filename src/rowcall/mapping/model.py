@@ -63,8 +63,7 @@ ELEMENT, TYPE = "element", "type"  # columns of these tables, in which paths beg
 class Each:
     """Where the elements of a reference stand: in a source column that is an ARRAY, in JSON (values or KEYS behind `steps`: names,
     and ALL), or in a TEXT. `packed`: how an element is written, literals and the parts TYPE and ELEMENT in turn; () where it is
-    nothing but the value. `given`: the type of the column, or of the array's elements (jsonb, json,
-    text, numeric, ...)."""
+    nothing but the value. `given`: the type of the column, or of the array's elements (jsonb, json, text, numeric, ...)."""
 
     column: str
     kind: str
@@ -190,9 +189,7 @@ class Query:
     further: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     ordered: bool = True
-    counted: bool = (
-        False  # no query, but a table without a key: rows have the hash of their text, and a number among equals
-    )
+    counted: bool = False  # of a table without a key: rows have the hash of their text, and a number among equals
 
     @property
     def met(self) -> str:
@@ -356,9 +353,7 @@ class Mapping:
     remedies: MappingOf[str, MappingOf[str, MappingOf[str, object]]] = field(default_factory=dict)
     repairs: tuple[PlannedRepair, ...] = ()
     queries: tuple[Table, ...] = ()  # what the sources that are queries look like, as tables
-    there: tuple[
-        Entity, ...
-    ] = ()  # "table by column": rows of the target to which references lead, as if they were entities
+    there: tuple[Entity, ...] = ()  # "table by column": rows of the target to which references lead, as if of an entity
     positions: MappingOf[Loc, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def entity(self, name: str) -> Entity:

@@ -90,14 +90,13 @@ def merge(desk: Desk, frame: Frame) -> Reference | None:
     if name in frame.draft.references:
         what = f"{name} is that of a parent (`references`), so no other row can stand for this one"
         desk.draft.say_key(loc, f"{what}: write one of both")
+    taken = f"{MERGED!r} names the rows for which others stand: write another name"
     if MERGED in (frame.draft.shape.where or {}):
-        said = f"{MERGED!r} names the rows for which others stand: write another name"
-        desk.draft.say_key((*frame.loc, "where", MERGED), said)
+        desk.draft.say_key((*frame.loc, "where", MERGED), taken)
+    if frame.draft.query is not None and frame.draft.query.absent == MERGED:
+        desk.draft.say((*frame.loc, "from", "absent"), taken)
     if not shape.path:
         return None
-    if frame.draft.query is not None and frame.draft.query.absent == MERGED:
-        said = f"{MERGED!r} names the rows for which others stand: write another name"
-        desk.draft.say((*frame.loc, "from", "absent"), said)
     route = _route(desk, frame.source, Way(shape.to, (*loc, "to"), shape.path, (*loc, "path")))
     return Reference(name, (route,), None, tuple(shape.sentinels), ALONE, merges=True) if route else None
 

@@ -21,6 +21,7 @@ from rowcall.ledger.catch_ups import CHANGE, CatchUpBook
 from rowcall.move import encode
 from rowcall.move.assignment import assign
 from rowcall.move.changes import Changes
+from rowcall.move.fates import keep_back
 from rowcall.move.forecast import Forecast
 from rowcall.move.gathered import Gathered, Rejected
 from rowcall.move.group import into_stage
@@ -36,7 +37,6 @@ from rowcall.move.verdicts import REJECTED, Verdicts, rejected_rows
 from rowcall.move.worker import Worker
 from rowcall.plan.chunks import Span
 from rowcall.plan.judge import Judge
-from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan
 from rowcall.plan.step import Step
 from rowcall.postgres.copy import Refusal, copy_in, insert
@@ -92,7 +92,6 @@ class CatchUp:
     ) -> None:  # fmt: skip
         self.plan, self.worker, self.records = plan, worker, records
         self.tables, self.rejected = judged.tables, judged.rejected or {}
-        self.parents = {p for step in plan.steps for j in step.judges for p in j.parents}
         self.snapshot, self.taken_at, self.on_progress = snapshot, taken_at, on_progress
         self.overwrite = overwrite
         self.session, self.duck = worker.session, worker.duck
@@ -296,17 +295,14 @@ class CatchUp:
         self.book.do("fall", [r["key"] for r in rows], [r["code"] for r in rows], self._record(judge).id)
         table = rejected_rows(rows)
         self.fell.setdefault(judge.entity.name, []).append(table)
-        if stay or judge.entity.name not in self.parents:
+        if stay or judge.entity.name not in self.plan.parents:
             return
-        self.duck.register("arriving", table)
-        self.duck.execute(
-            f"update {fate_table(judge.entity.name)} f set outcome = 'quarantined', root_entity = a.root_entity, "
-            f"root_key = a.root_key from arriving a where f.k = a.key::{judge.key.kind}"
-        )
-        self.duck.unregister("arriving")
+        keep_back(self.duck, judge, table)
         for behind, victims in self.merging.behind(judge.entity.name, rows):
             self.book.do("fall_behind", victims["key"].to_pylist(), entity=self._record(behind).id)
             self.fell.setdefault(behind.entity.name, []).append(victims)
+            if behind.entity.name in self.plan.parents:
+                keep_back(self.duck, behind, victims)
 
     def _mark(self, judge: Judge) -> None:
         """Marks the rows that the source has deleted."""

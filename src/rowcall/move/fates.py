@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 
 from rowcall.loading import load
@@ -55,6 +57,16 @@ def load_hopeful(duck: duckdb.DuckDBPyConnection, judge: Judge, plan: Plan, sour
     read = f"{judge.key.sql} as k, {made_of(judge.entity)} as made_of"
     batches = source.batches(f"select {read} from {judge.entity.relation()}")
     load(duck, fate_table(judge.entity.name), batches, f"k, 'migrated', {uid}, null, null, null")
+
+
+def keep_back(duck: duckdb.DuckDBPyConnection, judge: Judge, rejected: Any) -> None:
+    """Rows of an entity do not migrate after all: a table of verdicts.REJECTED."""
+    duck.register("fallen", rejected)
+    duck.execute(
+        f"update {fate_table(judge.entity.name)} f set outcome = 'quarantined', uid = null, root_entity = a.root_entity, "
+        f"root_key = a.root_key from fallen a where f.k = a.key::{judge.key.kind}"
+    )
+    duck.unregister("fallen")
 
 
 def load_hops(duck: duckdb.DuckDBPyConnection, hop: HopTable, source: Reader) -> str:

@@ -45,12 +45,9 @@ class Forecast:
         self.stop, self.on_progress = stop, on_progress
         self.tables = Tables(plan, crew.workers[0])
         self.counts: dict[str, Counts] = {}
-        self.rejected: dict[str, list[Any]] | None = (
-            None  # entity -> tables of verdicts.REJECTED, where they are wanted
-        )
+        self.rejected: dict[str, list[Any]] | None = None  # of an entity: tables of verdicts.REJECTED, where wanted
         self.excluded: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
-        self._parents = {p for s in plan.steps for j in s.judges for p in j.parents}
 
     def __call__(self) -> None:
         with self.pool:
@@ -73,12 +70,12 @@ class Forecast:
             self.tables.build_routes(step)
         # The routes are built: what a cyclic group was judged with gives way to its verdicts, as in a run to its lines.
         for judge in step.judges:
-            if judge.entity.name in self._parents:
+            if judge.entity.name in self.plan.parents:
                 create_fates(duck, judge)
         for judge in step.judges:
             self._judge(judge, [c for c in chunks if c.entity == judge.entity.name], totals[judge.entity.name])
             if self.watch:
-                if judge.entity.name in self._parents:
+                if judge.entity.name in self.plan.parents:
                     self.watch.same_ids(judge)
                 self.watch.compare(judge)
 
@@ -91,7 +88,7 @@ class Forecast:
         name = judge.entity.name
         self.counts[name] = Counts()
         meter = Meter(self.on_progress, "judge", name, total.rows, counted=total.counted)
-        keep = name in self._parents
+        keep = name in self.plan.parents
 
         def done(_: ChunkRecord, counts: Counts) -> None:
             self.counts[name] += counts

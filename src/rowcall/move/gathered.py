@@ -14,6 +14,8 @@ from rowcall.move.verdicts import Verdicts, rejected_rows
 from rowcall.postgres.copy import Refusal
 from rowcall.rows import Reason
 
+Into = tuple[str, str, UUID]  # the row that stands for another: its entity, its key and its uuid
+
 
 @dataclass(frozen=True)
 class Rejected:
@@ -37,9 +39,7 @@ class Mended:
     xids: set[int] = field(default_factory=set)
     rejected: list[Rejected] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)  # key -> rule
-    merged: dict[str, tuple[str, str, UUID]] = field(
-        default_factory=dict
-    )  # of these, key -> entity, key and uuid of the row that stays
+    merged: dict[str, Into] = field(default_factory=dict)  # of these
 
     @property
     def home(self) -> list[Fate]:
@@ -54,7 +54,7 @@ class Gathered(Chapter):
     left: list[tuple[str, str]] = field(default_factory=list)
     why: list[Rejected] = field(default_factory=list)
     rules: dict[str, str] = field(default_factory=dict)
-    into: dict[str, tuple[str, str, UUID]] = field(default_factory=dict)
+    into: dict[str, Into] = field(default_factory=dict)
 
     def add(self, verdicts: Verdicts) -> None:
         ids = verdicts.ids(verdicts.accepted)

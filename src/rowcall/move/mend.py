@@ -160,7 +160,7 @@ class Mender:
 
     def prepare(self, step: Step, amendments: Iterable[Amendment]) -> None:
         """The fates of the parents, those of linked ones too, and the routes to them."""
-        wanted = {p for j in step.judges for p in j.parents} | {a.parent_entity for a in amendments if a.parent_entity}
+        wanted = set(step.parents) | {a.parent_entity for a in amendments if a.parent_entity}
         ready = (step.number, tuple((p, self._told[p]) for p in sorted(wanted)))
         if ready == self._ready:
             return

@@ -13,7 +13,6 @@ from rowcall.ledger.catch_ups import CatchUpBook
 from rowcall.move.changes import Changes
 from rowcall.move.verdicts import rejected_rows
 from rowcall.plan.judge import Judge
-from rowcall.plan.paths import fate_table
 from rowcall.plan.plan import Plan
 from rowcall.rows import Reason
 
@@ -27,7 +26,6 @@ class Merging:
         self, plan: Plan, duck: duckdb.DuckDBPyConnection, book: CatchUpBook, records: Mapping[str, EntityRecord]
     ) -> None:
         self.duck, self.book, self.records = duck, book, records
-        self.parents = {p for step in plan.steps for j in step.judges for p in j.parents}
         self.judges = [j for step in plan.steps for j in step.judges if j.entity.merge]
 
     def behind(self, entity: str, fell: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Judge, Any]]:
@@ -40,20 +38,14 @@ class Merging:
             found = self.duck.execute(sql, {"entity": entity, "keys": list(roots)}).fetchall()
             if not found or reference is None:
                 continue
-            told: dict[str, Any] = {"code": Reason.PARENT_QUARANTINED.value, "column": reference.column}
-            told |= {"reference": reference.column, "hop": len(reference.routes[0].path), "evidence": None}
-            told |= {"parent_entity": entity}
             rows = []
             for key, into in found:
-                said = {**told, "value": into, "detail": None, "parent_key": into}
-                whose = dict(zip(("root_entity", "root_key"), roots[into], strict=True))
-                rows.append({**told, **whose, "key": key, "parent_key": into, "rejections": json.dumps([said])})
-            if judge.entity.name in self.parents:
-                self.duck.executemany(
-                    f"update {fate_table(judge.entity.name)} set outcome = 'quarantined', uid = null, root_entity = ?, "
-                    "root_key = ? where k::varchar = ?",
-                    [[row["root_entity"], row["root_key"], row["key"]] for row in rows],
-                )
+                told = dict.fromkeys(("column", "reference"), reference.column) | dict.fromkeys(("evidence", "detail"))
+                told |= {"code": Reason.PARENT_QUARANTINED.value, "hop": len(reference.routes[0].path), "value": into}
+                told |= {"parent_entity": entity, "parent_key": into}
+                root_entity, root_key = roots[into]
+                whose = {"key": key, "root_entity": root_entity, "root_key": root_key}
+                rows.append(told | whose | {"rejections": json.dumps([told])})
             yield judge, rejected_rows(rows)
 
     def note(self, judge: Judge) -> None:

@@ -53,7 +53,7 @@ class Recheck:
         tables = Tables(self.plan, worker)
         tables.load_hops(step)
         records = {record.name: record for record in self.ledger.entities()}
-        for parent in dict.fromkeys(p for j in step.judges for p in j.parents):
+        for parent in step.parents:
             if parent in step.group.entities:  # it may be in quarantine for the very row that is asked about
                 load_hopeful(worker.duck, self.plan.judge(parent), self.plan, worker.reader)
             else:

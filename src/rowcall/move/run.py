@@ -257,7 +257,7 @@ class Run:
         return found
 
     def _load_parents(self, step: Step) -> None:
-        for parent in outside(step, (p for j in step.judges for p in j.parents)):
+        for parent in outside(step, step.parents):
             judge = self.plan.judge(parent)
             load_from_ledger(self.lead.duck, judge, self.entities[parent].id, self.target)
 

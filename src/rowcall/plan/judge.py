@@ -74,9 +74,7 @@ class Judge:
     passing: MappingOf[str, str]  # column of the answer -> column of the batch that it is, unchanged
     given: frozenset[str] = frozenset()  # target columns for which repairs have something (see given_table)
     functions: tuple[Function, ...] = ()
-    apart: tuple[
-        tuple[str, str], ...
-    ] = ()  # columns of the batch that the query takes apart, and what parts their elements
+    apart: tuple[tuple[str, str], ...] = ()  # columns of the batch that are taken apart, and what parts their elements
 
     def source_sql(self, condition: str, failed: frozenset[str] = frozenset()) -> str:
         """The SELECT that reads rows of the source. `failed`: aliases of expressions to read as NULL instead."""

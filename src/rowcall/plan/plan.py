@@ -35,6 +35,11 @@ class Plan:
         return next(j for s in self.steps for j in s.judges if j.entity.name == entity)
 
     @property
+    def parents(self) -> frozenset[str]:
+        """The entities that references name: what becomes of their rows others must know."""
+        return frozenset(parent for step in self.steps for parent in step.parents)
+
+    @property
     def workers(self) -> Workers:
         """How many workers a run gets, and why."""
         return staff(self.mapping.workers, self.knowledge.machine)
@@ -172,11 +177,10 @@ def needs(plan: Plan, step: Step) -> frozenset[int]:
     own tables, and of the tables to which its tables' foreign keys refer."""
     own = {j.entity.target for j in step.judges}
     tables = own | {key.table for name in own for key in plan.knowledge.target.tables[name].foreign_keys}
-    wanted = {p for j in step.judges for p in j.parents}
     return frozenset(
         s.number
         for s in plan.steps
-        if s.number < step.number and any(j.entity.name in wanted or j.entity.target in tables for j in s.judges)
+        if s.number < step.number and any(j.entity.name in step.parents or j.entity.target in tables for j in s.judges)
     )
 
 

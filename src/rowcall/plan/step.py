@@ -17,6 +17,11 @@ class Step:
     judges: tuple[Judge, ...]
 
     @property
+    def parents(self) -> tuple[str, ...]:
+        """The entities that references of its rows name, in declared order."""
+        return tuple(dict.fromkeys(parent for judge in self.judges for parent in judge.parents))
+
+    @property
     def prejudged(self) -> bool:
         """Whether verdicts hang together across chunks, so that all rows are judged on keys before one is written."""
         return self.group.cyclic or any(j.uniques for j in self.judges)

@@ -19,10 +19,11 @@ from rowcall.sql import ident, literal
 
 ITSELF = "\0itself"  # in a table of the WITH clause: its own name
 AddTable = Callable[[str, str], str]  # (name, its SELECT) -> the name as SQL: a table of the WITH clause
-Fate = tuple[
-    str, bool
-]  # SQL of (k, code), the rows of an entity that do not migrate; whether k is text whatever the key is
+Fate = tuple[str, bool]  # SQL of (k, code), the rows of an entity that do not migrate; is k text whatever the key is?
 FateOf = Callable[[str], Fate | None]  # of an entity; None: as if all its rows migrated
+MergedOf = Callable[
+    [str, Reference], str
+]  # of an entity that merges: SQL of (k, names), the names of rows that stand for its
 CODE = frozenset({"code"})
 _CODES = ", ".join(literal(r.value) for r in Reason if r.order < Reason.AFTER_CUTOFF.order)
 
@@ -45,9 +46,7 @@ class Paths:
     types: ContentTypes
     add: AddTable
     fate: FateOf | None
-    merged: Callable[
-        [str, Reference], str
-    ]  # of an entity that merges: SQL of (k, names), the names of rows that stand for its
+    merged: MergedOf
     version: str = ""  # tells the same paths with other fates apart
 
     def answer(self, number: int, reference: Reference, rows: Rows, wanted: frozenset[str] = CODE) -> Answer:
