@@ -24,7 +24,7 @@ from bench.clock import WayFailed
 from bench.ways import TABLE
 from rowcall import Migration
 from rowcall.move.fates import create_fates
-from rowcall.move.verdicts import judge_batches
+from rowcall.move.judging import judge_batches
 from rowcall.plan.judge import Judge, Read
 from rowcall.plan.paths import fate_table
 from rowcall.workspace import Workspace

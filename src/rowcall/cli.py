@@ -70,8 +70,7 @@ def common(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    if project is not None:
-        chosen["project"] = project
+    chosen["project"] = project  # of this call: a process may make several
 
 
 def _done(code: int) -> NoReturn:

@@ -15,7 +15,7 @@ Project = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no messages.")]
-chosen: dict[str, Path] = {}
+chosen: dict[str, Path | None] = {}
 
 
 def project_path(project: Path | None) -> Path:

@@ -19,6 +19,7 @@ from rowcall.move.verdicts import Verdicts
 from rowcall.move.worker import Worker
 from rowcall.plan.judge import Judge
 from rowcall.plan.plan import Plan
+from rowcall.plan.source_sql import start_column
 from rowcall.postgres.copy import copy_in
 from rowcall.postgres.errors import DriverError, stopped
 from rowcall.sql import ident, qualified
@@ -43,14 +44,17 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Samples:
-    """`fillers`: target column -> what fills it, as the mapping says it."""
+    """`fillers`: target column -> what fills it, as the mapping says it; `reads`: -> the source column that it is made of, where
+    it is one."""
 
     entity: str
     fillers: Mapping[str, str]
+    reads: Mapping[str, str]
     rows: tuple[Sampled, ...]
 
     def as_json(self) -> dict[str, Any]:
-        return {"entity": self.entity, "fillers": dict(self.fillers), "rows": [row.as_json() for row in self.rows]}
+        told = {"entity": self.entity, "fillers": dict(self.fillers), "reads": dict(self.reads)}
+        return {**told, "rows": [row.as_json() for row in self.rows]}
 
 
 def sample(plan: Plan, worker: Worker, entity: str, *, show_values: bool = False) -> Samples:
@@ -78,7 +82,7 @@ class _Sampler:
             )
             for key in keys
         ]  # fmt: skip
-        return Samples(entity.name, _fillers(entity), tuple(rows))
+        return Samples(entity.name, _fillers(entity), _reads(entity), tuple(rows))
 
     @property
     def _ids(self) -> frozenset[str]:
@@ -148,6 +152,15 @@ def _fillers(entity: Entity) -> dict[str, str]:
         told[rule.column] = (
             (rule.python and rule.python.name) or rule.source or rule.sql or rule.content_type or "a constant"
         )
-    for reference in entity.references:
+    for reference in (r for r in entity.references if not r.merges):
         told[reference.column] = " or ".join(dict.fromkeys(route.to for route in reference.routes))
+    return told
+
+
+def _reads(entity: Entity) -> dict[str, str]:
+    told = {rule.column: name for rule in entity.columns if (name := rule.source or rule.content_type)}
+    for reference in (r for r in entity.references if not r.merges):
+        starts = {reference.each.column} if reference.each else {start_column(route) for route in reference.routes}
+        if len(starts) == 1:
+            told[reference.column] = starts.pop()
     return told

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import rowcall
+from cli.conftest import here, rowcall
 from rowcall.postgres.embedded import EmbeddedServers
 
 ENTITY_KEYS = {
@@ -35,6 +35,12 @@ def test_demo_refuses_a_folder_of_others(tmp_path: Path) -> None:
     assert done.code == 2
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     assert rowcall("demo", tmp_path / "new", "--scale", "huge").code == 2
+
+
+def test_a_project_is_that_of_its_call(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert here("-p", demo, "plan", "--quiet").code == 0
+    assert here("plan", "--quiet").code == 2
 
 
 def test_report_json_has_the_contracts_keys(demo: Path) -> None:

@@ -48,7 +48,7 @@ def codes(made: Project, key: int) -> list[tuple[str, Any, Any]]:
 
 
 def test_an_array_keeps_its_order_and_its_nulls(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rowcall.move.reading.ELEMENTS", 3)  # so that a batch is judged in several parts
+    monkeypatch.setattr("rowcall.move.judging.ELEMENTS", 3)  # so that a batch is judged in several parts
     made = project(
         make_project, "int[]", "uuid[]", ["{1,2}", "{2,null,1,2}", "{}", None, "{3,1}", "{4,99,3,98}", "{{1,2},{4,5}}"],
         "{each: v, to: parent, path: element}",
@@ -399,3 +399,36 @@ def test_verification_sees_what_is_not_in_its_place(make_project: MakeProject) -
         made.target.execute(f"update item set v = {damage}")
         assert not made.migration.verify().ok
         made.target.execute("update item set v = kept.v from kept")
+
+
+def test_memory_holds_for_many_elements_of_rows_that_fall(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rowcall.workspace.MEMORY_LIMIT", "100MB")
+    made = project(make_project, "int[]", "uuid[]", [], "{each: v, to: parent, path: element}")
+    made.source.execute(
+        "insert into item select g, array_agg(1 + e % 2) || 77 from generate_series(1, 2000) g, generate_series(1, 300) e group by g"
+    )
+    assert made.run().open == 2001
+
+
+def test_only_json_that_is_no_jsonb_needs_postgres_16(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rowcall.mapping.elements.VALID_FROM", 990000)  # the server is too old
+    made = make_project(SOURCE.format(type="text"), TARGET.format(type="text"))
+    path = "to: parent, path: element"
+    for given, wanted, each in [
+        ("text", "text", "{of: v, packed: '<{id}>'}"),
+        ("text[]", "uuid[]", "{of: v}"),
+        ("jsonb", "jsonb", "{of: v, at: $.a}"),
+    ]:
+        made.source.execute(f"alter table item drop v; alter table item add v {given}")
+        made.target.execute(f"alter table item drop v; alter table item add v {wanted}")
+        made.write(PARENTS + f"item: {{from: item, references: {{v: {{each: {each}, {path}}}}}}}")
+        made.check()
+    for given in ("json", "text"):
+        made.source.execute(f"alter table item drop v; alter table item add v {given}")
+        made.write(PARENTS + f"item: {{from: item, references: {{v: {{each: {{of: v, at: $.a}}, {path}}}}}}}")
+        with pytest.raises(MappingError, match="only Postgres 16"):
+            made.check()

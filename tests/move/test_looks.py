@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import MakeProject, Project, undisturbed
 
-from rowcall.move import verdicts
+from rowcall.move import judging, verdicts
 from rowcall.plan.chunks import CHUNK_BYTES, fewer
 
 SOURCE = """
@@ -72,8 +72,8 @@ def test_all_kinds_of_rows_in_one_chunk(project: Project) -> None:
     ("where", "value"),
     [
         ("rowcall.move.belt.LOOKED_UP", 0),  # joined by a hash table over the batch: the order is lost
-        ("rowcall.move.verdicts.CLOSER_ROWS", 1),
-        ("rowcall.move.verdicts.CLOSER_BYTES", 1),
+        ("rowcall.move.judging.CLOSER_ROWS", 1),
+        ("rowcall.move.judging.CLOSER_BYTES", 1),
         ("rowcall.postgres.read.BATCH_BYTES", 2_000),
     ],
 )
@@ -96,8 +96,8 @@ def test_a_batch_that_comes_back_in_another_order_is_put_in_turn(
         seen.append((found["row"].to_pylist() == numbers.to_pylist(), turned is not None))
         return turned
 
-    in_turn = verdicts._in_turn
-    monkeypatch.setattr(verdicts, "_in_turn", spy)
+    in_turn = verdicts.in_turn
+    monkeypatch.setattr(judging, "in_turn", spy)
     monkeypatch.setattr("rowcall.move.belt.LOOKED_UP", 0)
     assert project.run().complete
     assert (False, True) in seen

@@ -50,6 +50,22 @@ def test_ten_rows_before_and_after(project: Project) -> None:
     assert {c: v for c, v in second.after.items() if c != "id"} == {"label": "NAME2", "note": "n2", "kind": "two"}
     assert found.rows[0].after == {}
     assert found.fillers["label"] == "upper(name)"
+    assert found.reads == {"note": "note", "kind": "kind"}
+
+
+def test_a_reference_shows_where_it_begins(project: Project) -> None:
+    found = sample(project, "visits", show_values=True)
+    assert (found.fillers["person_id"], found.reads) == ("persons", {"person_id": "person_id"})
+    assert found.rows[0].before["person_id"] == "2"
+
+
+def test_a_row_for_which_another_stands(project: Project) -> None:
+    project.write(
+        MAPPING.replace("  from: person\n", "  from: person\n  merge: {to: persons, path: kind -> person.id}\n")
+    )
+    found = sample(project, "persons")
+    assert (found.fillers["id"], "id" in found.reads) == ("uuid5", False)
+    assert [row.fate for row in found.rows[:4]] == ["not_the_first", "migrated", "too_long", "merged"]
 
 
 def test_values_are_masked_and_ids_are_not(project: Project) -> None:

@@ -112,7 +112,7 @@ def _wrong(column: Column, target: Column, each: Each, shape: ReferenceShape) ->
 
 
 def _too_old(desk: Desk, each: Each) -> str | None:
-    if each.given not in ("json", "text") or desk.source.server_version >= VALID_FROM:
+    if each.kind not in (JSON, KEYS) or each.given == "jsonb" or desk.source.server_version >= VALID_FROM:
         return None
     return f"{each.column} is {each.given}, and only Postgres 16 can tell what of it jsonb takes: write a query with a jsonb column"
 

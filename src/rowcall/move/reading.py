@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rowcall.move.functions import computed
 from rowcall.plan.judge import Judge
@@ -14,7 +13,6 @@ from rowcall.postgres.read import ComputationFailed, Reader
 from rowcall.sql import ident, literal
 
 _PAYLOAD_KEYS = 5_000
-ELEMENTS = 100_000  # of columns that are taken apart, at a time: about so many
 CAREFUL_ROWS = 1_000  # held in memory at a time while failing rows are looked for
 
 
@@ -27,8 +25,7 @@ def chunk_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:
 def _read(reader: Reader, judge: Judge, condition: str, failed: frozenset[str] = frozenset()) -> Iterator[Any]:
     """Rows with a column `failed`: what the judge is to know of expressions that were read as NULL, as they fail."""
     told = judge.told(failed)
-    whole = reader.batches(judge.source_sql(condition, failed))
-    for batch in _slices(whole, judge.apart) if judge.apart else whole:
+    for batch in reader.batches(judge.source_sql(condition, failed)):
         rows = batch.num_rows
         if judge.functions:
             yield computed(judge, batch, told)
@@ -36,15 +33,6 @@ def _read(reader: Reader, judge: Judge, condition: str, failed: frozenset[str] =
             labels = pa.nulls(rows, pa.string()) if told is None else pa.array([told] * rows, pa.string())
             yield batch.append_column("failed", labels)
         del batch
-
-
-def _slices(batches: Iterator[Any], apart: Sequence[tuple[str, str]]) -> Iterator[Any]:
-    """The batches in smaller ones: each element of these columns becomes a row for a while."""
-    for batch in batches:
-        many = sum(pc.sum(pc.count_substring(batch[name], between)).as_py() or 0 for name, between in apart)
-        rows = max(1, batch.num_rows * ELEMENTS // max(many, ELEMENTS))
-        for at in range(0, batch.num_rows, rows):
-            yield batch.slice(at, rows)
 
 
 def careful_batches(reader: Reader, judge: Judge, within: str) -> Iterator[Any]:

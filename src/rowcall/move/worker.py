@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from rowcall.errors import Interrupted, TargetRefused
 from rowcall.ledger.book import ChunkRecord, Ledger
 from rowcall.move.assignment import Assignment
+from rowcall.move.judging import judge_batches
 from rowcall.move.reading import careful_batches, chunk_batches
 from rowcall.move.savepoints import note_savepoints
 from rowcall.move.settle import REKEYED, Chapter, all_arrived, place_carefully, stream
-from rowcall.move.verdicts import Verdicts, judge_batches
+from rowcall.move.verdicts import Verdicts
 from rowcall.plan.judge import Judge
 from rowcall.postgres.ask import Answered, ask
 from rowcall.postgres.connect import Session, connect

@@ -23,10 +23,9 @@ from rowcall.sql import literal
 # with its length. src/backend/utils/adt/arrayfuncs.c, array_recv(). Types by pg_type.dat.
 _OIDS = {"_uuid": 2950, "_text": 25, "_varchar": 1043}
 _FAULTY = ", ".join(map(literal, FAULTS))
-# What the closer query keeps of an element.
-_KEPT = (
-    "raw", "code", "dropped", "hop", "seen", "uid", "put", "root_entity", "root_key", "parent_entity", "parent", "note",
-)  # fmt: skip
+# What is kept of an element that leads nowhere, by the quick query and by the closer one.
+_LED = ("code", "dropped", "hop", "seen")
+_LED_CLOSELY = (*_LED, "root_entity", "root_key", "parent_entity", "parent", "note")
 
 
 @dataclass(frozen=True)
@@ -71,22 +70,21 @@ class _Each:
         sql = marked(self.each, self.mark)
         read = Read(self.alias, sql)
         statements, joins, fields = self._routes()
-        inner = {f"{self.name}_es": f"{self.name}.es"}
+        inner = {f"{self.name}_{part}": f"{self.name}.{part}" for part in ("es", "astray")}
         if self.each.kind != ARRAY:
             inner[f"{self.name}_p"] = f"string_split(n.{self.alias}, {literal(self.mark)})"
         between = "," if self.each.kind == ARRAY else self.mark
-        quick, whole = (self._join(joins, fields, kept) for kept in (self._needed, _KEPT))
+        quick, whole = (self._join(joins, fields, kept) for kept in (_LED, _LED_CLOSELY))
         return EachPart(
             read, between, statements, quick, whole, inner, self._output(), self._finding(), self._conceded()
         )
 
     @property
-    def _needed(self) -> tuple[str, ...]:
-        """What must be known of an element of a sound row."""
-        needed = ["code", "uid" if self.each.kind == ARRAY else "put"]
-        needed += ["put"] if self.each.kind == ARRAY and self.each.packed else []
-        needed += ["dropped", "hop", "seen"] if self.reference.missing else []
-        return (*needed, *(["raw", "uid"] if self.each.kind == KEYS else []))
+    def _written(self) -> tuple[str, ...]:
+        """What is kept of every element: what is written of it."""
+        if self.each.kind == ARRAY:
+            return ("uid", "put") if self.each.packed else ("uid",)
+        return ("put", "raw", "uid") if self.each.kind == KEYS else ("put",)
 
     # -- an element -------------------------------------------------------------------------------------------------
 
@@ -98,7 +96,7 @@ class _Each:
         for place, route in enumerate(self.reference.routes):
             name = f"route {self.entity.name}.{self.reference.column} {place}"
             compiler = RouteCompiler(name, route, self.reference, self.mapping, self.know.source, self.hops)
-            answer = compiler.answer(Start("x.v", VARCHAR), rows, f"{self.name}_{place}")
+            answer = compiler.answer(Start("x.v", VARCHAR, among="x"), rows, f"{self.name}_{place}")
             statements += compiler.statements
             joins += answer.joins
             answers.append(answer.fields | {PLAIN: "false"})
@@ -108,24 +106,26 @@ class _Each:
             return tuple(statements), joins, answers[0]
         return tuple(statements), joins, dict(combine([("", fields) for fields in answers]))
 
-    def _join(self, joins: list[str], fields: dict[str, str], wanted: tuple[str, ...]) -> str:
+    def _join(self, joins: list[str], fields: dict[str, str], led: tuple[str, ...]) -> str:
+        """For each row `es`, its elements, and `astray`, those that lead nowhere, both in their order."""
         told = {f: f"case when x.known then {fields[f]} end" for f in FIELDS}
         strange = literal(Reason.NOT_CONVERTIBLE.value)
         told["code"] = f"case when x.known then {fields['code']} when x.raw is not null then {strange} end"
         told["seen"] = f"case when x.known then {fields['seen']} else x.raw end"
         allowed = ", ".join(sorted(literal(r.value) for r in self.reference.missing)) or "null"
-        kept = {name: name for name in wanted} | {
-            "pos": "pos",
+        kept = {name: name for name in ("pos", "raw", *led)} | {
             "code": f"case when code in ({allowed}) then null else code end",
             "dropped": f"case when code in ({allowed}) then code end",
             "uid": "case when code is null then uid end",
             "put": f"case when code is null then {self._packed()} end",
         }
         listed = ", ".join(f"{sql} as {name}" for name, sql in told.items())
-        packed = ", ".join(f"{name} := {kept[name]}" for name in ("pos", *wanted))
+        es, astray = (", ".join(f"{n} := {kept[n]}" for n in ("pos", *names)) for names in (self._written, led))
         return (
-            f"left join (\n  select k, list_sort(list(struct_pack({packed}))) as es from (\n"
-            f"    select x.k, x.pos, x.raw, x.t, {listed}\n    from {self._exploded()} x {' '.join(joins)}\n  ) group by k\n"
+            f"left join (\n  with x as materialized ({self._exploded()})\n"
+            f"  select k, list_sort(list(struct_pack({es}))) as es,\n"
+            f"    list_sort(list(struct_pack({astray})) filter (where code is not null)) as astray from (\n"
+            f"    select x.k, x.pos, x.raw, x.t, {listed}\n    from x {' '.join(joins)}\n  ) group by k\n"
             f") {self.name} on {self.name}.k = n.k"
         )
 
@@ -145,7 +145,7 @@ class _Each:
         if self.each.packed:
             value, known = self._extract(ELEMENT), f"regexp_matches(raw, {literal('^' + pattern(self.each) + '$')})"
             type_ = self._extract(TYPE) if TYPE in self.each.packed else type_
-        return f"(select *, {type_} as t, {value} as v, {known} as known from ({rows}))"
+        return f"select *, {type_} as t, {value} as v, {known} as known from ({rows})"
 
     def _extract(self, part: str) -> str:
         return f"regexp_extract(raw, {literal(pattern(self.each, part))}, 1)"
@@ -186,14 +186,14 @@ class _Each:
         )
 
     def _finding(self) -> Finding:
-        value, failed = f"j.{self.alias}", f"list_filter(j.{self.name}_es, lambda e: e.code is not null)"
+        value, failed = f"j.{self.alias}", f"list_filter(j.{self.name}_astray, lambda e: e.code is not null)"
         faults = {} if self.each.kind == TEXT else FAULTS
         told = [f"when {value} = {literal(mark)} then {literal(code.value)}" for mark, code in faults.items()]
         told += [f"when {value} is null then {literal(Reason.NULL_REFERENCE.value)}"] if self.target.not_null else []
         rest = f"{failed}[1].code"
         if self.each.kind == KEYS:  # of which one would get lost
             raw, uids = (f"list_distinct(list_transform(j.{self.name}_es, lambda e: e.{f}))" for f in ("raw", "uid"))
-            same = f"len({failed}) = 0 and len({raw}) > len({uids})"
+            same = f"coalesce(len({failed}), 0) = 0 and len({raw}) > len({uids})"
             told.append(f"when {same} then {literal(Reason.DUPLICATE_KEY.value)}")
         whole = f"case {' '.join(told)} end" if told else "null"
         column, name = literal(self.target.name), literal(self.reference.column)
@@ -212,6 +212,6 @@ class _Each:
     def _conceded(self) -> str | None:
         if not self.reference.missing:
             return None
-        dropped = f"list_filter(j.{self.name}_es, lambda e: e.dropped is not null)"
+        dropped = f"list_filter(j.{self.name}_astray, lambda e: e.dropped is not null)"
         fields = f'"column" := {literal(self.reference.column)}, code := e.dropped, hop := e.hop, value := e.seen'
         return f"list_transform({dropped}, lambda e: struct_pack({fields}))"

@@ -59,10 +59,12 @@ class HopTable:
 
 @dataclass(frozen=True)
 class Start:
-    """A column of the entity's own row where a path begins: its DuckDB expression and kind."""
+    """A column of the entity's own row where a path begins: its DuckDB expression and kind. `among`: a table that holds all its
+    values, by which no more than these are looked up."""
 
     sql: str
     kind: str
+    among: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ class RouteCompiler:
         here = start or Start(f"{alias}.{self._read(table, column.name)}", kind(column))
         lookup = self._climb(number, hop) if hop.climb else self._land(number, hop)
         landing = need_column(self.schema.tables[hop.table], hop.to_column)
-        on = same(f"{joined}.v", kind(landing), here.sql, here.kind)
+        on, met = (same(f"{found}.v", kind(landing), here.sql, here.kind) for found in (joined, "l"))
+        if here.among:
+            lookup = f"(select l.* from {lookup} l semi join {here.among} on {met})"
         join = f"left join {lookup} {joined} on {on}"
         if hop.climb:
             # Who has no name to be climbed from leads nowhere.

@@ -29,8 +29,7 @@ def _columns(samples: Samples, row: Sampled) -> Table:
     for head in ("filled by", "before", "after"):
         table.add_column(head, overflow="fold", min_width=10)
     for column, value in row.after.items():
-        filler = samples.fillers.get(column, "")
-        before = row.before.get(filler, "") if filler in row.before else ""
+        filler, before = samples.fillers.get(column, ""), row.before.get(samples.reads.get(column, ""), "")
         table.add_row(*map(Text, (column, " ".join(filler.split())[:LONGEST], _short(before), _short(value))))
     return table
 
