@@ -35,7 +35,7 @@ LONG = {
     "test_sequences.py",
     "test_killed.py",
     "test_console.py",
-    "test_repair.py",
+    "test_weekend.py",
     "test_cli.py",
     "test_scaling.py",
     "test_moved.py",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -45,16 +45,36 @@ def rowcall(*words: str | Path, cwd: Path | None = None, env: dict[str, str] | N
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def here(*words: str | Path) -> Done:
+def here(*words: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Done:
     """The same in this process, which has imported everything already: for commands whose own process does not matter."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    with pytest.MonkeyPatch.context() as patch, _caught(1, "stdout") as out, _caught(2, "stderr") as err:
         for key in [key for key in os.environ if key.startswith("ROWCALL_")]:
             patch.delenv(key)
+        for key, value in (env or {}).items():
+            patch.setenv(key, value)
+        patch.chdir(cwd or Path.cwd())
         patch.setattr(sys, "argv", ["rowcall", *map(str, words)])
         code = guarded(app)
-    assert "Traceback" not in err.getvalue()
-    return Done(code, out.getvalue(), err.getvalue())
+    assert "Traceback" not in err[0]
+    return Done(code, out[0], err[0])
+
+
+@contextmanager
+def _caught(number: int, name: str) -> Iterator[list[str]]:
+    """What this process and its children write there; told when it is over."""
+    said: list[str] = []
+    with TemporaryFile("w+") as file, pytest.MonkeyPatch.context() as patch:
+        before = os.dup(number)
+        os.dup2(file.fileno(), number)
+        patch.setattr(sys, name, file)
+        try:
+            yield said
+        finally:
+            file.flush()
+            os.dup2(before, number)
+            os.close(before)
+            file.seek(0)
+            said.append(file.read())
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -44,7 +41,7 @@ def test_a_project_is_that_of_its_call(demo: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_report_json_has_the_contracts_keys(demo: Path) -> None:
-    report = rowcall("report", "--format", "json", "-p", demo).json
+    report = here("report", "--format", "json", "-p", demo).json
     assert report["schema_version"] == 1
     assert {"id", "state", "started_at", "finished_at", "source_snapshot_lsn", "mapping_fingerprint"} <= set(
         report["run"]
@@ -69,18 +66,18 @@ def test_sums_of_the_report_close(demo: Path) -> None:
 
 def test_run_again_changes_nothing_and_keeps_its_exit_code(demo: Path) -> None:
     query = "select count(*), md5(string_agg(t::text, '' order by t::text)) from rowcall.settlement t"
-    before = rowcall("-p", demo, "psql", "target", "-qAtc", query).out
-    done = rowcall("run", "--json", "-p", demo)
+    before = here("-p", demo, "psql", "target", "-qAtc", query).out
+    done = here("run", "--json", "-p", demo)
     assert done.code == 3
     assert done.json["complete"] is True
     assert done.json["totals"]["open"] > 0
-    assert rowcall("-p", demo, "psql", "target", "-qAtc", query).out == before
+    assert here("-p", demo, "psql", "target", "-qAtc", query).out == before
 
 
 def test_check_says_what_the_run_did(demo: Path) -> None:
-    done = rowcall("check", "--json", "-p", demo)
+    done = here("check", "--json", "-p", demo)
     assert done.code == 3
-    run = rowcall("run", "--json", "-p", demo).json
+    run = here("run", "--json", "-p", demo).json
     told = {e["name"]: (e["migrated"], e["quarantined"], e["excluded"]) for e in done.json["entities"]}
     assert told == {e["name"]: (e["migrated"], e["quarantined"], e["excluded"]) for e in run["entities"]}
     assert done.json["estimate"]["rows"] == run["totals"]["source"]
@@ -89,58 +86,58 @@ def test_check_says_what_the_run_did(demo: Path) -> None:
 
 @pytest.mark.parametrize("words", [["status"], ["plan"], ["explain"], ["verify"], ["report"]])
 def test_looking_ends_with_zero_and_prints_one_document(demo: Path, words: list[str]) -> None:
-    done = rowcall(*words, "--json", "-p", demo)
+    done = here(*words, "--json", "-p", demo)
     assert done.code == 0
     assert isinstance(done.json, dict)
-    quiet = rowcall(*words, "--quiet", "-p", demo)
+    quiet = here(*words, "--quiet", "-p", demo)
     assert quiet.code == 0
     assert quiet.err == ""
     assert quiet.out != ""
 
 
 def test_plan_prints_the_judge(demo: Path) -> None:
-    entity = rowcall("plan", "--json", "-p", demo).json["entities"][0]["name"]
-    done = rowcall("plan", "--sql", entity, "-p", demo)
+    entity = here("plan", "--json", "-p", demo).json["entities"][0]["name"]
+    done = here("plan", "--sql", entity, "-p", demo)
     assert done.code == 0
     assert "with j as (" in done.out
-    unknown = rowcall("plan", "--sql", "nobody", "-p", demo)
+    unknown = here("plan", "--sql", "nobody", "-p", demo)
     assert unknown.code == 2
     assert entity in unknown.err
 
 
 def test_explain_one_row_hop_by_hop(demo: Path) -> None:
     sql = "select entity || ' ' || source_key from rowcall.settlements where cause = 'parent_quarantined' order by 1 limit 1"
-    entity, key = rowcall("-p", demo, "psql", "target", "-qAtc", sql).out.split()
-    story = rowcall("explain", entity, key, "--json", "-p", demo).json
+    entity, key = here("-p", demo, "psql", "target", "-qAtc", sql).out.split()
+    story = here("explain", entity, key, "--json", "-p", demo).json
     assert story["outcome"] == "quarantined"
     assert story["hops"]
     assert story["root"]["entity"] != entity
-    assert rowcall("explain", entity, "no-such-key", "-p", demo).code == 2
+    assert here("explain", entity, "no-such-key", "-p", demo).code == 2
 
 
 def test_usage_and_mapping_errors_end_with_two(demo: Path, tmp_path: Path) -> None:
     assert rowcall("fly").code == 2
-    assert rowcall("run", "--fast", "-p", demo).code == 2
-    missing = rowcall("check", cwd=tmp_path)
+    assert here("run", "--fast", "-p", demo).code == 2
+    missing = here("check", cwd=tmp_path)
     assert missing.code == 2
     assert "rowcall.yaml" in missing.err
     broken = tmp_path / "rowcall.yaml"
     broken.write_text("rowcall: 1\nsource: {embedded: legacy}\ntarget: {embedded: target}\nentities:\n  a: [")
-    done = rowcall("check", cwd=tmp_path)
+    done = here("check", cwd=tmp_path)
     assert done.code == 2
     assert done.err.startswith("rowcall.yaml:")
 
 
 def test_project_option_stands_before_or_behind_the_command(demo: Path) -> None:
-    assert rowcall("-p", demo, "status", "--json").json == rowcall("status", "--json", "-p", demo / "rowcall.yaml").json
-    assert rowcall("status", "--json", cwd=demo).code == 0
+    assert here("-p", demo, "status", "--json").json == here("status", "--json", "-p", demo / "rowcall.yaml").json
+    assert here("status", "--json", cwd=demo).code == 0
 
 
 def test_psql_gets_its_arguments_verbatim(demo: Path) -> None:
-    done = rowcall("-p", demo, "psql", "source", "-qAt", "-F", "|", "-c", "select 1, 'a b'", "-v", "x=1")
+    done = here("-p", demo, "psql", "source", "-qAt", "-F", "|", "-c", "select 1, 'a b'", "-v", "x=1")
     assert (done.code, done.out) == (0, "1|a b\n")
-    assert rowcall("-p", demo, "psql", "source", "-c", "select 1/0").code == 1
-    assert rowcall("-p", demo, "psql", "--", "nowhere").code == 2
+    assert here("-p", demo, "psql", "source", "-c", "select 1/0").code == 1
+    assert here("-p", demo, "psql", "--", "nowhere").code == 2
 
 
 def test_psql_shows_no_dsn_to_other_users(demo: Path) -> None:
@@ -153,12 +150,10 @@ def test_psql_shows_no_dsn_to_other_users(demo: Path) -> None:
 
 
 def test_a_dsn_of_the_user_wins(demo: Path) -> None:
-    done = rowcall(
-        "status", "-p", demo, env={"ROWCALL_TARGET": "host=127.0.0.1 port=1 dbname=x user=y password=hunter2"}
-    )
+    done = here("status", "-p", demo, env={"ROWCALL_TARGET": "host=127.0.0.1 port=1 dbname=x user=y password=hunter2"})
     assert done.code == 1
     assert "hunter2" not in done.err + done.out
-    pooler = rowcall("status", "-p", demo, env={"ROWCALL_TARGET": "host=127.0.0.1 port=6543 dbname=x"})
+    pooler = here("status", "-p", demo, env={"ROWCALL_TARGET": "host=127.0.0.1 port=6543 dbname=x"})
     assert pooler.code == 2
     assert "5432" in pooler.err
 
@@ -183,13 +178,13 @@ def test_other_seeds_and_hand_made_damage(tmp_path: Path) -> None:
                 select id from dispatch_notification where template_context like '{"%}' and template_context not like '%NaN%'
                 and template_context not like '%u0000%' order by md5(id::text) limit 5) returning id)
             select 'system_messages', 'malformed_json', id from hit;"""
-        told = rowcall("-p", folder, "psql", "source", "-qAt", "-F", " ", "-c", damage)
+        told = here("-p", folder, "psql", "source", "-qAt", "-F", " ", "-c", damage)
         assert told.code == 0
-        check, run = rowcall("check", "--json", "-p", folder), rowcall("run", "--json", "-p", folder)
+        check, run = here("check", "--json", "-p", folder), here("run", "--json", "-p", folder)
         assert (check.code, run.code) == (3, 3)
         assert run.json["forecast"]["matched"] is True
         sql = "select entity, cause, source_key from rowcall.settlements where outcome = 'quarantined'"
-        lines = rowcall("-p", folder, "psql", "target", "-qAt", "-F", " ", "-c", sql).out.splitlines()
+        lines = here("-p", folder, "psql", "target", "-qAt", "-F", " ", "-c", sql).out.splitlines()
         found = {tuple(line.split()) for line in lines}
         planted = {tuple(line.split()) for line in told.out.splitlines()}
         assert len(planted) == 18
@@ -198,45 +193,15 @@ def test_other_seeds_and_hand_made_damage(tmp_path: Path) -> None:
         # Beyond the planted rows there are only those that hang on the three deleted orders.
         assert {cause for _, cause, _ in found - planted - known} <= {"dangling_reference", "parent_quarantined"}
         roots = "select count(*) from rowcall.quarantine where root_entity = 'cases' and entity <> 'cases'"
-        victims = int(rowcall("-p", folder, "psql", "target", "-qAtc", roots).out)
-        causes = rowcall("explain", "--json", "-p", folder).json["causes"]
+        victims = int(here("-p", folder, "psql", "target", "-qAtc", roots).out)
+        causes = here("explain", "--json", "-p", folder).json["causes"]
         assert victims == next(
             c["victims"] for c in causes if (c["entity"], c["code"]) == ("cases", "dangling_reference")
         )
-        assert rowcall("verify", "--quiet", "-p", folder).code == 0
-        assert rowcall("undo", "--quiet", "-p", folder).code == 0
-        assert rowcall("status", "--json", "-p", folder).json["state"] == "not begun"
-        assert rowcall("report", "-p", folder).code == 2
-    finally:
-        EmbeddedServers(folder).stop()
-        EmbeddedServers(folder).remove()
-
-
-def test_ctrl_c_ends_with_130_and_the_run_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
-    assert rowcall("demo", folder, "--no-run", "--quiet").code == 0
-    try:
-        assert rowcall("servers", "start", "-p", folder).code == 0
-        started = subprocess.Popen(
-            [sys.executable, "-m", "rowcall", "run", "-p", str(folder)],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert started.stderr is not None
-        for line in started.stderr:
-            if "case_messages" in line:
-                os.kill(started.pid, signal.SIGINT)
-                break
-        _, err = started.communicate(timeout=60)
-        assert started.returncode == 130
-        assert "Traceback" not in err
-        state = rowcall("status", "--json", "-p", folder).json
-        assert state["state"] == "interrupted"
-        assert 0 < state["rows"] < state["expected"]
-        done = rowcall("run", "--json", "-p", folder)
-        assert done.code == 3
-        assert done.json["complete"] is True
+        assert here("verify", "--quiet", "-p", folder).code == 0
+        assert here("undo", "--quiet", "-p", folder).code == 0
+        assert here("status", "--json", "-p", folder).json["state"] == "not begun"
+        assert here("report", "-p", folder).code == 2
     finally:
         EmbeddedServers(folder).stop()
         EmbeddedServers(folder).remove()
@@ -247,7 +212,7 @@ def test_servers_stop_with_the_command_that_started_them(tmp_path: Path) -> None
     assert rowcall("demo", folder, "--scale", "small", "--no-run", "--quiet").code == 0
     servers = EmbeddedServers(folder)
     try:
-        assert rowcall("status", "-p", folder).code == 0
+        assert here("status", "-p", folder).code == 0
         time.sleep(0.2)
         token = str(servers.outside if servers.outside.exists() else servers.folder)
         running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -116,7 +117,10 @@ class ServerProbe:
 
     def __init__(self, source: Session, target: Session) -> None:
         self.source, self.target = source, target
-        self._known = _types(source.rows(named_queries("rowcall.postgres", "catalog.sql")["types"]))
+
+    @cached_property
+    def _known(self) -> Mapping[int, Type]:
+        return _types(self.source.rows(named_queries("rowcall.postgres", "catalog.sql")["types"]))
 
     def types(self, relation: str, expressions: Sequence[str]) -> Sequence[Type | str]:
         """For each expression over a row of the source's relation (SQL for FROM): its type, or why the server refuses it."""

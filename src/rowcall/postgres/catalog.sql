@@ -31,13 +31,14 @@ where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 
 order by a.attrelid, a.attnum;
 
 -- name: uniques
+-- Of tables that are not the system's own: FirstNormalObjectId is 16384 (src/include/access/transam.h).
 select i.indrelid::int8, ic.relname, i.indisprimary, {nulls_distinct},
        (select array_agg(a.attname::text order by k.place)
         from unnest(i.indkey::int2[]) with ordinality k(attnum, place)
         join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
         where k.place <= i.indnkeyatts)
 from pg_index i join pg_class ic on ic.oid = i.indexrelid
-where i.indisunique and i.indisvalid and i.indexprs is null and i.indpred is null
+where i.indrelid >= 16384 and i.indisunique and i.indisvalid and i.indexprs is null and i.indpred is null
 order by i.indrelid, not i.indisprimary, ic.relname;
 
 -- name: foreign_keys
@@ -52,7 +53,7 @@ order by k.conrelid, k.conname;
 
 -- name: checks
 select k.conrelid::int8, k.conname, pg_get_constraintdef(k.oid)
-from pg_constraint k where k.contype = 'c' and k.conrelid <> 0
+from pg_constraint k where k.contype = 'c' and k.conrelid >= 16384
 order by k.conrelid, k.conname;
 
 -- name: room

@@ -40,7 +40,8 @@ class ComputationFailed(RowcallError):
 
 class Reader:
     """One ADBC connection. With a snapshot it joins it and holds its own ACCESS SHARE on the tables, so that nobody who
-    queues up for an exclusive lock can come between two of its reads."""
+    queues up for an exclusive lock can come between two of its reads. `beside` another one of the same DSN it need not ask
+    for all types of the database once more."""
 
     def __init__(
         self,
@@ -50,10 +51,15 @@ class Reader:
         snapshot: str | None = None,
         tables: Sequence[str] = (),
         schema: str = "public",
+        beside: Reader | None = None,
     ) -> None:
         self.side, self.in_snapshot = side, False
         try:
-            self.connection = adbc.connect(lively(dsn), autocommit=True)
+            if beside:
+                self.connection: adbc.Connection = beside.connection.adbc_clone()
+                self.connection.adbc_connection.set_autocommit(True)
+            else:
+                self.connection = adbc.connect(lively(dsn), autocommit=True)
         except adbc_driver_manager.Error as error:
             raise self._stopped(error) from None
         self._run(settings(side, schema))

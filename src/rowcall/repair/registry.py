@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -56,7 +58,7 @@ def _own() -> Iterator[tuple[str, type[Remedy]]]:
 
 
 def _installed() -> Iterator[tuple[str, type[Remedy]]]:
-    for point in entry_points(group=GROUP):
+    for point in _points(tuple(sys.path)):
         try:
             loaded = point.load()
         except Exception as error:
@@ -66,6 +68,12 @@ def _installed() -> Iterator[tuple[str, type[Remedy]]]:
                 f"the entry point {point.name!r} of {GROUP} is no remedy", hint="point it at a class over Remedy"
             )
         yield point.value, loaded
+
+
+@cache
+def _points(_path: tuple[str, ...]) -> EntryPoints:
+    """Of the packages on this path: to look through all of them takes longer than most questions to a server."""
+    return entry_points(group=GROUP)
 
 
 def _of_project(folder: Path) -> Iterator[tuple[str, type[Remedy]]]:

@@ -1,8 +1,13 @@
-"""The demo's quarantine decided to its end, as a user does it: what can be healed comes home, the rest is disposed of."""
+"""A migration at the contract's scale, as a user does it, test by test: interrupted and gone on with, then its quarantine decided
+to its end: what can be healed comes home, the rest is disposed of."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +23,10 @@ MESSAGES = ("case_messages/dangling_reference", "case_messages/cyclic_path")
 
 @pytest.fixture(scope="module")
 def seed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A demo of its own at the contract's scale, for its quarantine is changed here."""
+    """A demo of its own, for its quarantine is changed here."""
     folder = tmp_path_factory.mktemp("repair") / "demo"
     assert rowcall("demo", folder, "--no-run", "--quiet").code == 0
     assert rowcall("servers", "start", "-p", folder).code == 0
-    assert [rowcall("-p", folder, command, "--quiet").code for command in ("check", "run")] == [3, 3]
     yield folder
     EmbeddedServers(folder).stop()
     EmbeddedServers(folder).remove()
@@ -37,12 +41,36 @@ def call(folder: Path, *words: str, code: int = 0) -> Any:
 def keys(folder: Path, condition: str) -> dict[str, list[int]]:
     """Entity -> keys of the quarantined rows that meet an SQL condition."""
     sql = f"select entity, source_key from rowcall.quarantine where {condition}"
-    done = rowcall("-p", folder, "psql", "target", "-At", "-c", sql)
+    done = here("-p", folder, "psql", "target", "-At", "-c", sql)
     found: dict[str, list[int]] = {}
     for line in done.out.splitlines():
         entity, key = line.split("|")
         found.setdefault(entity, []).append(int(key))
     return {entity: sorted(numbers) for entity, numbers in found.items()}
+
+
+def test_ctrl_c_ends_with_130_and_the_run_goes_on(seed_demo: Path) -> None:
+    assert here("check", "--quiet", "-p", seed_demo).code == 3
+    started = subprocess.Popen(
+        [sys.executable, "-m", "rowcall", "run", "-p", str(seed_demo)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stderr is not None
+    for line in started.stderr:
+        if "case_messages" in line:
+            os.kill(started.pid, signal.SIGINT)
+            break
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "Traceback" not in err
+    state = here("status", "--json", "-p", seed_demo).json
+    assert state["state"] == "interrupted"
+    assert 0 < state["rows"] < state["expected"]
+    done = here("run", "--json", "-p", seed_demo)
+    assert done.code == 3
+    assert done.json["complete"] is True
 
 
 def test_a_quarantine_is_decided_to_its_end(seed_demo: Path) -> None:
@@ -85,7 +113,7 @@ def test_a_repair_that_is_built_on_is_undone_last(seed_demo: Path) -> None:
     repairs = call(seed_demo, "repair", "list")["repairs"]
     stub = next(r["id"] for r in repairs if r["remedy"] == "stub_parent")
     follow = next(r["id"] for r in repairs if r["remedy"] == "follow_parent")
-    refused = rowcall("-p", seed_demo, "repair", "undo", str(stub))
+    refused = here("-p", seed_demo, "repair", "undo", str(stub))
     assert refused.code == 1
     assert f"rowcall repair undo {follow}" in refused.err
     for repair in reversed(repairs):
