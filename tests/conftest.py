@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from rowcall.postgres.embedded_programs import unprivileged
 NAMESPACE = UUID("5b0e7f0c-0000-4000-8000-00000000000b")
 SYSTEM_15 = Path("/usr/lib/postgresql/15/bin")
 DATABASES = count(1)
+ADMINS: dict[str, Session] = {}
 LONG = {
     "test_sequences.py",
     "test_killed.py",
@@ -49,6 +51,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: it need not be looked through again and again for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -279,15 +287,20 @@ def make_project(pair: EmbeddedServers, tmp_path: Path, monkeypatch: pytest.Monk
 def _fresh(stack: ExitStack, dsn: str) -> str:
     """A new database on a server, dropped when the test is over; its DSN."""
     name = f"lab_{next(DATABASES)}"
-    with connect(dsn, "target") as admin:
-        admin.execute(f"create database {name} template template0 strategy file_copy")  # twice as fast here
+    _admin(dsn).execute(f"create database {name} template template0 strategy file_copy")  # twice as fast here
     stack.callback(_drop, dsn, name)
     return make_conninfo(dsn, dbname=name)
 
 
 def _drop(dsn: str, name: str) -> None:
-    with connect(dsn, "target") as admin:
-        admin.execute(f"drop database {name} with (force)")
+    _admin(dsn).execute(f"drop database {name} with (force)")
+
+
+def _admin(dsn: str) -> Session:
+    """The one session on a server that makes databases and drops them."""
+    if dsn not in ADMINS or ADMINS[dsn].connection.closed:
+        ADMINS[dsn] = connect(dsn, "target")
+    return ADMINS[dsn]
 
 
 @pytest.fixture

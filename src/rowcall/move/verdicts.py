@@ -221,7 +221,7 @@ def queried(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
     """What a query over the batch, as table n, yields."""
     duck.register("n", batch)
     try:
-        return duck.sql(sql).to_arrow_table()
+        return duck.execute(sql).to_arrow_table()
     finally:
         duck.unregister("n")
 

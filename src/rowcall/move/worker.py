@@ -61,17 +61,11 @@ class Servers:
 class Worker:
     """Used by one thread at a time."""
 
-    def __init__(
-        self, servers: Servers, workspace: Workspace, stopping: Callable[[], bool], beside: Worker | None = None
-    ) -> None:
+    def __init__(self, servers: Servers, workspace: Workspace, stopping: Callable[[], bool]) -> None:
         self.servers, self.stopping = servers, stopping
         self.duck = workspace.cursor()
-        self.reader: Reader = Reader(
-            servers.source,
-            snapshot=servers.snapshot,
-            tables=servers.tables,
-            schema=servers.source_schema,
-            beside=beside.reader if beside else None,
+        self.reader = Reader(
+            servers.source, snapshot=servers.snapshot, tables=servers.tables, schema=servers.source_schema
         )
         self.session: Session = connect(servers.target, "target", search_path=servers.target_schema)
         self.session.execute(f"set lock_timeout = '{LOCK_PATIENCE}'")
@@ -207,18 +201,15 @@ class Crew:
         self.workers: list[Worker] = []
         self._idle: SimpleQueue[Worker] = SimpleQueue()
         try:
-            first = self._open() if size else None
             with ThreadPoolExecutor(max(size, 1)) as pool:
-                for opened in [pool.submit(self._open, first) for _ in range(size - 1)]:
+                for opened in [pool.submit(self._open) for _ in range(size)]:
                     self._idle.put(opened.result())
-            if first:
-                self._idle.put(first)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, beside: Worker | None = None) -> Worker:
-        worker = Worker(self.servers, self.workspace, self.stopping, beside)
+    def _open(self) -> Worker:
+        worker = Worker(self.servers, self.workspace, self.stopping)
         self.workers.append(worker)
         return worker
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from threading import Lock
+from weakref import WeakValueDictionary
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
@@ -29,6 +31,10 @@ _NO_TEXT = ("a text is not valid in the database's encoding", "mend that row's t
 _FAULTS = {"22021": _NO_TEXT, "22P05": _NO_TEXT}  # character not in repertoire, untranslatable character
 
 
+_OPEN: WeakValueDictionary[str, Reader] = WeakValueDictionary()  # by DSN, the last one that was opened
+_OPENING = Lock()
+
+
 class ComputationFailed(RowcallError):
     """A query failed because of one of its rows: on an expression of the mapping, as a rule."""
 
@@ -40,8 +46,7 @@ class ComputationFailed(RowcallError):
 
 class Reader:
     """One ADBC connection. With a snapshot it joins it and holds its own ACCESS SHARE on the tables, so that nobody who
-    queues up for an exclusive lock can come between two of its reads. `beside` another one of the same DSN it need not ask
-    for all types of the database once more."""
+    queues up for an exclusive lock can come between two of its reads."""
 
     def __init__(
         self,
@@ -51,15 +56,10 @@ class Reader:
         snapshot: str | None = None,
         tables: Sequence[str] = (),
         schema: str = "public",
-        beside: Reader | None = None,
     ) -> None:
-        self.side, self.in_snapshot = side, False
+        self.side, self.in_snapshot, self._dsn = side, False, dsn
         try:
-            if beside:
-                self.connection: adbc.Connection = beside.connection.adbc_clone()
-                self.connection.adbc_connection.set_autocommit(True)
-            else:
-                self.connection = adbc.connect(lively(dsn), autocommit=True)
+            self.connection = self._connected()
         except adbc_driver_manager.Error as error:
             raise self._stopped(error) from None
         self._run(settings(side, schema))
@@ -69,6 +69,17 @@ class Reader:
             # An expression that fails must not take the snapshot with it.
             self._run("savepoint rowcall")
         self.in_snapshot = bool(snapshot)
+
+    def _connected(self) -> adbc.Connection:
+        """Beside a reader of the same database that is open, the driver need not ask for all its types once more."""
+        with _OPENING:
+            if other := _OPEN.get(self._dsn):
+                connection = other.connection.adbc_clone()
+                connection.adbc_connection.set_autocommit(True)
+            else:
+                connection = adbc.connect(lively(self._dsn), autocommit=True)
+            _OPEN[self._dsn] = self
+        return connection
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """The result, batch by batch; at least one (perhaps empty) batch, so that the schema is known."""
@@ -102,7 +113,10 @@ class Reader:
             self.connection.adbc_cancel()
 
     def close(self) -> None:
-        self.connection.close()
+        with _OPENING:
+            if _OPEN.get(self._dsn) is self:
+                del _OPEN[self._dsn]
+            self.connection.close()
 
     def _run(self, *statements: str) -> None:
         try:
