@@ -267,6 +267,20 @@ def test_the_story_of_a_row_tells_of_each_element(make_project: MakeProject) -> 
     assert not {"set_null", "link_parent", "stub_parent"} & offers
 
 
+def test_elements_follow_a_parent_that_was_healed(make_project: MakeProject) -> None:
+    made = project(make_project, "int[]", "uuid[]", ["{1,3}", "{3,99}"], "{each: v, to: parent, path: element}")
+    made.run()
+    healing = made.migration.healing
+    assert healing.apply(Request("parent", "null_in_required", "set_value", {"value": "x"})).rows == 1
+    assert {o.remedy: o.brings_home for o in healing.offers("item", "parent_quarantined")}["follow_parent"] == 1
+    followed = healing.apply(Request("item", "parent_quarantined", "follow_parent"))
+    assert made.fates("item") == {"1": "migrated", "2": "dangling_reference"}
+    assert made.target.value("select v::text[] from item") == [p(1), p(3)]
+    assert made.migration.verify().ok
+    healing.undo(followed.repair or 0)
+    assert made.fates("item") == {"1": "parent_quarantined", "2": "dangling_reference"}
+
+
 MISTAKES = [
     ("int[]", "text[]", "{each: v, to: parent, path: element}", "such elements need uuid"),
     ("int[]", "uuid[]", "{each: v, to: parent, path: id}", "has no column 'id'"),

@@ -197,6 +197,23 @@ def test_once_the_row_that_stays_is_healed_the_others_are_merged(made: Project) 
     assert not made.target.value("select count(*) from person")
 
 
+def test_merged_rows_follow_the_row_that_stays(made: Project) -> None:
+    made.run()
+    healing = made.migration.healing
+    healed = healing.apply(Request("accounts", "null_in_required", "set_value", {"value": "Eve"}))
+    followed = [
+        healing.apply(Request(entity, "parent_quarantined", "follow_parent"))
+        for entity in ("accounts", "patients", "visit")
+    ]
+    assert (made.fates("accounts")["6"], made.fates("patients")["3"]) == ("merged", "merged")
+    assert links(made) == LINKS | {"5": "accounts 5", "6": "accounts 5", "11": "accounts 5"}
+    assert made.migration.verify().ok
+    for effect in (*reversed(followed), healed):
+        healing.undo(effect.repair or 0)
+    assert (made.fates("accounts")["6"], made.fates("patients")["3"]) == ("parent_quarantined", "parent_quarantined")
+    assert links(made) == LINKS
+
+
 MOVES: dict[str, tuple[str, dict[tuple[str, str], str], dict[str, str]]] = {
     "merged anew": ("update account set email = 'ann@X' where id = 2", {("accounts", "2"): "merged", ("patients", "1"): "null_in_required"}, {"2": "accounts 1", "9": ""}),
     "parted": ("update account set email = 'new@x', name = 'New' where id = 3", {("accounts", "3"): "migrated"}, {"3": "accounts 3"}),

@@ -69,8 +69,8 @@ class Remedy:
     follows: ClassVar[bool] = False  # whether it takes the quarantined parents of its rows along
 
     def fits(self, place: Place, /) -> bool:
-        """Whether the remedy can heal rows that fail there. Nothing heals a row where something is fixed."""
-        apt = self.disposition is not None or not (place.fixed or (self.finds_parents and place.there))
+        """Whether the remedy can heal rows that fail there. Where something is fixed, a row can but follow its parents."""
+        apt = self.disposition is not None or self.follows or not (place.fixed or (self.finds_parents and place.there))
         return place.code in self.codes and apt
 
     def amend(self, use: Use, rows: Sequence[Quarantined]) -> Iterator[Amendment]:

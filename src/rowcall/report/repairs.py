@@ -131,7 +131,7 @@ def offers_parts(offers: Sequence[Offer]) -> Iterator[Table | str]:
             table.add_row(*map(Text, head), Text(o.remedy), rows, *_numbers(o), Text(_needed(o)))
             head, rows = ["", ""], ""
         if not healing:
-            table.add_row(*map(Text, head), "", rows, "", "", "")
+            table.add_row(*map(Text, head), Text("none fits", style="dim"), rows, "", "", "")
         table.add_section()
     yield table
     yield "every remedy with a number was tried and taken back"
