@@ -116,7 +116,7 @@ class Reader:
         with _OPENING:
             if _OPEN.get(self._dsn) is self:
                 del _OPEN[self._dsn]
-            self.connection.close()
+        self.connection.close()
 
     def _run(self, *statements: str) -> None:
         try:
