@@ -144,6 +144,26 @@ def test_a_dsn_of_the_project_file_does_not_travel(
     ]
 
 
+def test_rows_of_the_target_that_change_while_the_run_goes_on(
+    pool: Threads, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every machine reads them at a time of its own."""
+    project = make_project(
+        "create table note (id int primary key, mail text); insert into note select g, 'ann@x' from generate_series(1, 300) g",
+        "create table profiles (id uuid primary key default gen_random_uuid(), email text);"
+        "insert into profiles (email) values ('ann@x'); create table note (id uuid primary key, author uuid references profiles)",
+    )
+    project.write("note: {from: note, references: {author: {to: profiles by email, path: mail}}}")
+    loads = outpost.Outpost._load_step
+
+    def late(self: outpost.Outpost, *args: Any) -> None:
+        project.target.execute("insert into profiles (email) values ('ann@x')")
+        loads(self, *args)
+
+    monkeypatch.setattr(outpost.Outpost, "_load_step", late)
+    assert "profiles by email changed while the run went on" in refused(project).message
+
+
 # -- at least once ------------------------------------------------------------------------------------------------------
 
 

@@ -415,6 +415,29 @@ def test_verification_sees_what_is_not_in_its_place(make_project: MakeProject) -
         made.target.execute("update item set v = kept.v from kept")
 
 
+def test_a_null_among_packed_elements(make_project: MakeProject) -> None:
+    made = project(
+        make_project, "text[]", "text[]", ["{user#1,NULL,user#2}", "{NULL}"], "{each: {of: v, packed: 'user#{id}'}, to: parent, path: element}"
+    )  # fmt: skip
+    made.foreseen_run()
+    assert made.values("item", "v") == {"1": f"{{user#{p(1)},NULL,user#{p(2)}}}", "2": "{NULL}"}
+    assert made.migration.verify().ok
+
+
+def test_a_name_in_json_that_looks_like_every_item(make_project: MakeProject) -> None:
+    made = project(
+        make_project, "jsonb", "jsonb", ['{"*": {"u": 1}, "a": {"u": 2}}', '{"*": [{"u": 1}]}'],
+        """{each: {of: v, at: '$["*"].u'}, to: parent, path: element}""",
+    )  # fmt: skip
+    made.foreseen_run()
+    assert made.target.value("select v from item where id = %s", [str(uid("item", 1))]) == {
+        "*": {"u": p(1)},
+        "a": {"u": 2},
+    }
+    assert made.target.value("select v from item where id = %s", [str(uid("item", 2))]) == {"*": [{"u": 1}]}
+    assert made.migration.verify().ok
+
+
 def test_memory_holds_for_many_elements_of_rows_that_fall(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

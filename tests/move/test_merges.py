@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from conftest import MakeProject, Project, uid
 
@@ -212,6 +214,28 @@ def test_merged_rows_follow_the_row_that_stays(made: Project) -> None:
         healing.undo(effect.repair or 0)
     assert (made.fates("accounts")["6"], made.fates("patients")["3"]) == ("parent_quarantined", "parent_quarantined")
     assert links(made) == LINKS
+
+
+@pytest.mark.parametrize(
+    ("change", "sixth"),
+    [
+        ("update account set email = 'ann@x' where id = 6", "merged"),
+        ("update account set name = 'E' where id = 5", "merged"),
+        ("delete from account where id = 5", "migrated"),
+    ],
+    ids=["merged into another", "its defect is mended", "it stays itself"],
+)
+def test_undo_leaves_alone_what_is_merged_without_the_repair(made: Project, change: str, sixth: str) -> None:
+    made.run()
+    request = Request("accounts", "null_in_required", "set_value", {"value": "Eve"}, reason="asked", follow=True)
+    repair = made.migration.healing.apply(request)
+    made.source.execute(change)
+    made.run()
+    fates = made.fates("accounts"), made.fates("patients")
+    assert (fates[0]["6"], fates[1]["3"]) == (sixth, "merged")
+    with suppress(RepairRefused):
+        made.migration.healing.undo(repair.repair or 0)
+    assert made.migration.verify().ok
 
 
 MOVES: dict[str, tuple[str, dict[tuple[str, str], str], dict[str, str]]] = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from conftest import MakeProject, Project
 
-from rowcall.errors import MappingError
+from rowcall.errors import MappingError, SourceUnreadable, UsageError
 
 SOURCE = """
 create table writer (id int primary key, mail text, code numeric);
@@ -130,4 +130,39 @@ def test_two_columns_of_one_table_and_a_row_that_comes_later(made: Project) -> N
     made.foreseen_run()
     assert (authors(made)["1"], authors(made, "owner")["1"]) == ("2", "1")
     made.target.execute("insert into profiles (email, legacy_id) values ('none', 7)")
+    assert made.migration.verify().ok
+
+
+@pytest.mark.parametrize("missing", ["", ", missing: [dangling_reference]"])
+def test_rows_do_not_get_lost_because_those_of_the_target_are_found_no_more(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr("rowcall.move.guards.MANY", 3)
+    made = make_project(
+        "create table note (id int primary key, mail text); insert into note select g, 'ann@x' from generate_series(1, 5) g",
+        TARGET,
+    )
+    made.write(f"note: {{from: note, references: {{author: {{to: profiles by email, path: mail{missing}}}}}}}")
+    made.run()
+    made.target.execute("update profiles set email = 'new@x' where email = 'ann@x'")
+    made.source.execute("insert into note values (6, 'ben@x')")
+    with pytest.raises(
+        UsageError, match=r"5 of 5 rows of note do not find their rows of the target any more \(author\)"
+    ):
+        made.run()
+    assert (made.target.value("select count(author) from note"), made.fates("note").get("6")) == (5, None)
+    made.run(overwrite=True)
+    assert made.target.value("select count(author) from note") == 1
+    assert set(made.fates("note").values()) == ({"migrated"} if missing else {"dangling_reference", "migrated"})
+    assert made.migration.verify().ok
+
+
+def test_whoever_locks_the_rows_of_the_target_is_not_waited_for(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rowcall.move.worker.LOCK_PATIENCE", "100ms")
+    made.write(ONE, "load: live")
+    with made.target.transaction():
+        made.target.execute("lock table profiles in access exclusive mode")
+        with pytest.raises(SourceUnreadable, match="target: somebody holds or waits for an exclusive lock"):
+            made.run()
+    made.run()
     assert made.migration.verify().ok

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 from conftest import MakeProject
 
 from rowcall.postgres.read import Reader
@@ -27,3 +30,15 @@ def test_a_reader_takes_no_part_in_the_transaction_of_another(make_project: Make
         assert reader.table("select count(*) as n from t").to_pylist() == [{"n": 1}]
         project.source.execute("delete from t")
         reader.close()
+
+
+def test_many_readers_are_opened_at_once(make_project: MakeProject) -> None:
+    dsn, before = make_project().source_dsn, sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            for _ in range(40):
+                for opened in [pool.submit(Reader, dsn) for _ in range(6)]:
+                    opened.result().close()
+    finally:
+        sys.setswitchinterval(before)

@@ -138,12 +138,16 @@ class Outpost:
         self._loaded.add(name)
 
     def _load_step(self, step: Step, worker: Worker) -> None:
-        tables = Tables(self.plan, worker)
+        tables, known = Tables(self.plan, worker), self.ledger.digests(self.job.number)
         target = Reader(self.dsns.target, "target", schema=self.job.target.schema)
         try:
             for judge in step.judges:
                 for table in self._new(judge.hop_tables):
-                    tables.digest(table)
+                    if known.get(table, digest := tables.digest(table)) != digest:  # one of the target's
+                        raise LedgerConflict(
+                            f"{table} changed while the run went on",
+                            hint="`rowcall run` goes on, and judges anew what was judged by the old rows",
+                        )
                 for parent in self._new(outside(step, judge.parents)):
                     load_from_ledger(worker.duck, self.plan.judge(parent), self.entities[parent].id, target)
                 if step.prejudged:

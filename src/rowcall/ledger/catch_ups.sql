@@ -51,6 +51,12 @@ where c.entity = {n} and c.what = 'insert' and e.target_id = c.target_id and e.t
 select count(*) filter (where what = 'remove' and now is null), (select count(*) from rowcall.written where entity = {n})
 from rowcall_change where entity = {n};
 
+-- name: unled
+-- Those of these rows that had no reference turned into NULL; of how many.
+select count(*), (select count(*) from rowcall.written where entity = {n}) from rowcall_change c
+where entity = {n} and was = 'migrated' and source_key = any (%s)
+  and not exists (select from rowcall.nulled_reference x where x.entity = {n} and x.source_key = c.source_key);
+
 -- name: index
 create index on rowcall_change (entity, source_key);
 create index on rowcall_change (target_id);

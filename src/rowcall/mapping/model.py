@@ -54,7 +54,7 @@ class Route:
 
 
 ARRAY, JSON, KEYS, TEXT = "array", "json", "keys", "text"
-ALL = "*"  # a step to each item of a JSON array
+ALL = "\0"  # a step to each item of a JSON array: jsonb has no such name
 EACH = "(each)"  # the schema of tables whose rows are the elements of a column; no schema has such a name
 ELEMENT, TYPE = "element", "type"  # columns of these tables, in which paths begin
 

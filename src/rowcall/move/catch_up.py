@@ -8,14 +8,13 @@ refers any more; the ledger follows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rowcall.errors import UsageError
 from rowcall.ledger.book import NULLED_REFERENCE, ChunkRecord, EntityRecord
 from rowcall.ledger.catch_ups import CHANGE, CatchUpBook
 from rowcall.move import encode
@@ -25,6 +24,7 @@ from rowcall.move.fates import keep_back
 from rowcall.move.forecast import Forecast
 from rowcall.move.gathered import Gathered, Rejected
 from rowcall.move.group import into_stage
+from rowcall.move.guards import lookups, need_parents, need_rows
 from rowcall.move.halving import by_halves
 from rowcall.move.mend import KEYS
 from rowcall.move.merging import Merging
@@ -64,7 +64,6 @@ class _Gathered(Gathered):
 
 
 SENT = 50_000  # changes at a time
-MANY = 1_000  # rows gone at the source: fewer are removed, even if they were all
 INSERT, UPDATE = "insert", "update"
 # The keys of what a change does with the row in the target, see ledger/catch_ups.sql. {gone}: what the mapping says of a row that
 # the source has deleted.
@@ -146,17 +145,17 @@ class CatchUp:
             copy_in(self.session, "rowcall_change", CHANGE, blocks)
             self.book.do("ids", entity=record.id)
             self.book.do("marks", entity=record.id)
-            self._need_rows(judge)
+            need_rows(self.book, judge, record.id)
+            fell = self.rejected.get(judge.entity.name, [])
+            self._need_parents(
+                judge, ((r["key"], r["column"]) for t in fell for r in t.select(["key", "column"]).to_pylist())
+            )
         self.book.do("index")
 
-    def _need_rows(self, judge: Judge) -> None:
-        """A source that lost most of its rows is more likely a mistake than a wish."""
-        ((lost, of),) = self.book.rows("lost", entity=self._record(judge).id)
-        if lost >= MANY and 2 * lost > of:
-            raise UsageError(
-                f"{lost:,} of {of:,} rows of {judge.entity.name} are gone at the source, and `deleted: delete` would remove them",
-                hint="nothing was changed; if the source is right, `rowcall run --restart` begins anew on it",
-            )
+    def _need_parents(self, judge: Judge, links: Iterable[tuple[str, str]]) -> None:
+        """`links`: (key, column) of references that lead nowhere now. Where the source is to win, they may."""
+        if not self.overwrite and (columns := lookups(judge)):
+            need_parents(self.book, judge, self._record(judge).id, [key for key, column in links if column in columns])
 
     def _keys(self, judge: Judge, what: str) -> list[str]:
         return [key for (key,) in self.book.rows("keys", self._record(judge).id, what)]
@@ -230,6 +229,7 @@ class CatchUp:
         if refused:
             why = [refusal.evidence for refusal in refused.values()]
             self.book.do("keep", "refused", list(refused), why, self._record(judge).id)
+        self._need_parents(judge, ((key, link["column"]) for key, link in nulled))
         taken = [(key, link) for key, link in nulled if key not in refused]
         if taken and only is None:  # the other half told them
             self.nulled.setdefault(judge.entity.name, []).append(gathered.links(taken))

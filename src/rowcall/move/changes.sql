@@ -58,7 +58,7 @@ with now as (
 select coalesce(n.k, l.k)::varchar as key, l.outcome as was, l.held, l.gone, n.outcome as now, n.cause, n.row_hash,
        coalesce(n.row_hash = l.row_hash, false) as same
 from now n full join was l on n.k = l.k
-where not coalesce(n.outcome = 'excluded' and l.outcome = 'excluded' and n.cause = l.cause, false);
+where not coalesce(n.outcome = 'excluded' and l.outcome = 'excluded' and n.cause = l.cause and l.held is distinct from 'repaired', false);
 drop table written_{n};
 drop table unwritten_{n};
 drop table line_{n};

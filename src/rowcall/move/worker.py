@@ -83,12 +83,15 @@ class Worker:
     def seen(self) -> Reader:
         """Rows of the target, in which references find theirs; few mappings have such."""
         if self._seen is None:
-            self._seen = Reader(self.servers.target, "target", schema=self.servers.target_schema)
+            self._seen = Reader(
+                self.servers.target, "target", schema=self.servers.target_schema, lock_patience=LOCK_PATIENCE
+            )
         return self._seen
 
     def cancel(self) -> None:
         """Ends what another thread has it do, if it has begun: to be repeated until that thread has seen it."""
-        self.reader.cancel()
+        for reader in filter(None, (self.reader, self._seen)):
+            reader.cancel()
         with suppress(DriverError):  # a server that is gone needs none
             self.session.cancel()
 

@@ -117,7 +117,7 @@ class _Each:
             "code": f"case when code in ({allowed}) then null else code end",
             "dropped": f"case when code in ({allowed}) then code end",
             "uid": "case when code is null then uid end",
-            "put": f"case when code is null then {self._packed()} end",
+            "put": f"case when code is null and uid is not null then {self._packed()} end",
         }
         listed = ", ".join(f"{sql} as {name}" for name, sql in told.items())
         es, astray = (", ".join(f"{n} := {kept[n]}" for n in ("pos", *names)) for names in (self._written, led))

@@ -56,13 +56,16 @@ class Reader:
         snapshot: str | None = None,
         tables: Sequence[str] = (),
         schema: str = "public",
+        lock_patience: str = "",
     ) -> None:
         self.side, self.in_snapshot, self._dsn = side, False, dsn
         try:
-            self.connection = self._connected()
+            self._connect()
         except adbc_driver_manager.Error as error:
             raise self._stopped(error) from None
         self._run(settings(side, schema))
+        if lock_patience:
+            self._run(f"set lock_timeout = {literal(lock_patience)}")
         if snapshot:
             self._run(BEGIN, f"set transaction snapshot {literal(snapshot)}")
             self._run(*(f"lock table {qualified(t)} in access share mode nowait" for t in tables))
@@ -70,16 +73,15 @@ class Reader:
             self._run("savepoint rowcall")
         self.in_snapshot = bool(snapshot)
 
-    def _connected(self) -> adbc.Connection:
+    def _connect(self) -> None:
         """Beside a reader of the same database that is open, the driver need not ask for all its types once more."""
         with _OPENING:
             if other := _OPEN.get(self._dsn):
-                connection = other.connection.adbc_clone()
-                connection.adbc_connection.set_autocommit(True)
+                self.connection: adbc.Connection = other.connection.adbc_clone()
+                self.connection.adbc_connection.set_autocommit(True)
             else:
-                connection = adbc.connect(lively(self._dsn), autocommit=True)
+                self.connection = adbc.connect(lively(self._dsn), autocommit=True)
             _OPEN[self._dsn] = self
-        return connection
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """The result, batch by batch; at least one (perhaps empty) batch, so that the schema is known."""
