@@ -65,7 +65,9 @@ class Forecast:
         if self.watch:
             self.watch.begin(step)
         if step.prejudged:
-            Prejudge(step, self.plan, self.crew.workers[0], self.target, self.ledger).run(chunks, self._prepare)
+            Prejudge(step, self.plan, self.crew.workers[0], self.target, self.ledger, anew=True).run(
+                chunks, self._prepare
+            )
         else:
             self.tables.build_routes(step)
         # The routes are built: what a cyclic group was judged with gives way to its verdicts, as in a run to its lines.

@@ -30,10 +30,14 @@ from rowcall.sql import ident, literal, qualified
 
 
 class Prejudge:
-    """One step's judging on keys. Afterwards the workspace holds its duplicates tables and, for a cyclic group, its fates."""
+    """One step's judging on keys. Afterwards the workspace holds its duplicates tables and, for a cyclic group, its fates.
+    `anew`: all entities are judged, whatever the ledger has of them."""
 
-    def __init__(self, step: Step, plan: Plan, worker: Worker, target: Reader, ledger: bool) -> None:
+    def __init__(
+        self, step: Step, plan: Plan, worker: Worker, target: Reader, ledger: bool, *, anew: bool = False
+    ) -> None:
         self.step, self.plan, self.worker, self.target, self.ledger = step, plan, worker, target, ledger
+        self.anew = anew
         self.duck = worker.duck
         self._sql = named_queries("rowcall.move", "prejudge.sql")
 
@@ -126,7 +130,7 @@ class Prejudge:
         self._take(judge)
 
     def _existing(self, judge: Judge, number: int, unique: Unique) -> None:
-        """What the target already holds, but for the entity's own rows, and what entities judged before put into it."""
+        """What the target already holds, but for the rows that are judged now, and what entities judged before put into it."""
         if self._shared(judge):
             self._share(judge, number, unique)
         elif judge.entity.name not in self.plan.knowledge.occupied:
@@ -135,9 +139,10 @@ class Prejudge:
         columns = ", ".join(
             f"{need_column(target, c).type.send}({ident(c)}) as u{i}" for i, c in enumerate(unique.columns)
         )
+        whose = "true" if self.anew else f"e.name = {literal(judge.entity.name)}"
         own = (
             f" where not exists (select from rowcall.written w join rowcall.entity e on e.id = w.entity "
-            f"where w.target_id = t.{ident(judge.entity.id_column)} and e.name = {literal(judge.entity.name)})"
+            f"where w.target_id = t.{ident(judge.entity.id_column)} and {whose})"
         )
         batches = self.target.batches(
             f"select {columns} from {qualified(judge.entity.target)} t{own if self.ledger else ''}"
