@@ -193,6 +193,8 @@ class Migration:
             with interruptible(stop):
                 snapshot = desk.snapshot()
                 if done:
+                    if looked:  # what was answered of the rows as they were says nothing of what was read anew
+                        explain.note_proofs(desk.plan, desk.ledger)
                     caught = None if looked else catch_up(desk, snapshot, stop, on_progress, self.notify, overwrite)
                     repairs = self.healing.replay(desk, stop, on_progress)
                     result = self._result(desk, only, started, repairs=repairs)

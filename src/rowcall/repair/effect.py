@@ -105,4 +105,4 @@ class Effect:
 
 
 def by_code(fates: Mapping[tuple[str, str], Fate]) -> dict[str, int]:
-    return dict(Counter(f.left_for for f in fates.values() if f.left_for).most_common())
+    return dict(Counter(f.left_for for f in fates.values() if f.left_for and not f.is_home).most_common())

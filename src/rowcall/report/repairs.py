@@ -43,7 +43,9 @@ def effect_parts(effect: Effect) -> Iterator[Table | str]:
 
 
 def _beside(effect: Effect, done: bool) -> Iterator[str]:
-    """What did not come home, and what was made."""
+    """What did not come home, or not as a row of its own, and what was made."""
+    if merged := sum(fate.merged for fate in effect.fates.values()):
+        yield f"{count(merged)} of these {are(merged) if done else 'would be'} merged: another row stands for each"
     for code, rows in effect.left.items():
         yield f"{count(rows, 'row')} {are(rows, 'stays', 'stay') if done else 'would stay'}: {code}"
     if effect.created:

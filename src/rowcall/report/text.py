@@ -190,6 +190,7 @@ def _treatments(story: Story) -> Iterator[str]:
     """What repairs did with the row."""
     for t in story.treatments:
         became = "came home" if t.home else f"left for {t.left_for}" if t.left_for else "decided"
+        became = "merged" if t.left_for == MERGED else became
         given = f"{t.column} became {plain(t.given) if t.given else 'NULL'}, " if t.column else ""
         undone = ", undone" if t.state == "undone" else ""
         why = f": {t.reason}" if t.reason else ""
