@@ -42,6 +42,10 @@ def test_nobody_goes_before_the_row_that_is_to_stand_for_him_is_there(people: Pr
         people.target.value("select count(*) from visit join people on people.id = pat_id"),
     ) == ({"1": "migrated"}, 1)
     assert people.target.value("select count(*) from rowcall.kept_row") == 2
+    assert people.target.value("select entity_uuid from rowcall.migration_mappings where entity_type = 'pats'") == uid(
+        "pats", 1
+    )
+    assert people.target.value("select count(*) from rowcall.merged") == 0
     assert people.migration.verify().ok
     people.run(restart=True)
     assert (people.fates("users"), people.fates("pats")) == ({"2": "migrated"}, {"1": "merged"})

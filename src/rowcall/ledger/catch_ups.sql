@@ -107,13 +107,13 @@ delete from rowcall.merged_row m where m.entity = {n} and m.source_key = any (%s
     select from rowcall_change c where c.entity = {n} and c.source_key = m.source_key and c.what = 'compare');
 
 -- name: merge
--- But for those, too: the source says of them what it said before the repair.
+-- But for those, too: the source says of them what it said before the repair. And for rows that stay as they were.
 insert into rowcall.merged_row (entity, source_key, into_entity, into_key, named, chunk)
 select {n}, x.source_key, x.into_entity, x.into_key, x.named, s.chunk
 from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) x (source_key, into_entity, into_key, named)
 join rowcall.{lines} s using (source_key)
-where s.outcome <> 'excluded' or not exists (
-    select from rowcall_change c where c.entity = {n} and c.source_key = x.source_key and c.what = 'compare')
+where s.outcome <> 'migrated' and (s.outcome <> 'excluded' or not exists (
+    select from rowcall_change c where c.entity = {n} and c.source_key = x.source_key and c.what = 'compare'))
 on conflict (entity, source_key) do update set into_entity = excluded.into_entity, into_key = excluded.into_key, named = excluded.named;
 
 -- name: keep
