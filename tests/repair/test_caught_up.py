@@ -88,6 +88,7 @@ def test_a_repaired_row_stays_while_its_defect_does_and_follows_the_source_once_
         shop.migration.healing.undo(record.id)
     assert row(shop, "customers", 6)["name"] == "Flamingo"  # the source's, not the repair's
     assert shop.fates("customers")["5"] == "not_in_enum"
+    assert kept(shop) == {}
     assert sums(shop)
     shop.prove()
 

@@ -182,6 +182,10 @@ from rowcall.repaired_row r where r.repair = %s and q.entity = r.entity and q.so
 delete from rowcall.nulled_reference n using rowcall.repaired_row r
 where r.repair = %s and r.target_id is not null and n.entity = r.entity and n.source_key = r.source_key;
 
+-- name: forget_kept
+delete from rowcall.kept_row k using rowcall.repaired_row r
+where r.repair = %s and r.target_id is not null and k.entity = r.entity and k.source_key = r.source_key;
+
 -- name: forget_archive
 delete from rowcall.archive where repair = %s;
 

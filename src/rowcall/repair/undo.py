@@ -295,6 +295,7 @@ def _take_back(
         book.do("part_sums", record.id, part.number, entity=part.number)
         parted += book.do("part", record.id, part.number, entity=part.number)
     book.do("forget_nulled", record.id)
+    book.do("forget_kept", record.id)
     book.do("forget_archive", record.id)
     restored = book.do("restore", record.id)
     book.do("undone", actor, reason, record.id)
