@@ -131,3 +131,19 @@ def test_a_value_stays_with_the_lowest_row_that_stays_itself(make_project: MakeP
     project.foreseen_run()
     fates = {key: fate for key, fate in project.fates("v").items() if fate != "migrated"}
     assert fates == {"2": "duplicate_key", "4": "duplicate_key", "5": "duplicate_key"}
+
+
+def test_a_unique_index_that_is_not_foreseen_is_told(make_project: MakeProject) -> None:
+    project = make_project(
+        "create table person (id int primary key, mail text); insert into person values (1, 'a@x'), (2, 'A@x')",
+        "create table person (id uuid primary key, mail text); create unique index low on person (lower(mail));"
+        "create unique index part on person (mail) where mail <> ''; create unique index plain on person (mail)",
+    )
+    project.write("person: {from: person, columns: {mail: mail}}")
+    told = [note for note in project.check().notes if "unique index" in note]
+    assert told == [
+        "public.person: the unique index low is over expressions; its duplicates are not foreseen, either",
+        "public.person: the unique index part is over some rows alone; its duplicates are not foreseen, either",
+    ]
+    assert project.run().complete
+    assert project.fates("person") == {"1": "migrated", "2": "refused_by_target"}

@@ -207,6 +207,12 @@ def foreseen_notes(plan: Plan) -> tuple[str, ...]:
     notes = [
         "refused_by_target cannot be foreseen: CHECK constraints, triggers, exclusion and foreign keys to unmapped tables"
     ]
+    for key in plan.knowledge.keys:
+        if key.unique and (key.columns is None or key.only):
+            over = " and ".join(["expressions"] * (key.columns is None) + ["some rows alone"] * bool(key.only))
+            notes.append(
+                f"{key.table}: the unique index {key.name} is over {over}; its duplicates are not foreseen, either"
+            )
     for step in plan.steps:
         for judge in step.judges:
             table = plan.knowledge.target.tables[judge.entity.target]
