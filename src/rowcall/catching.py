@@ -46,7 +46,8 @@ def catch_up(
             hint="install the version of then, or begin anew with `rowcall run --restart`",
         )
     crew = desk.crew(snapshot, stop)
-    changes = Changes(desk.workspace.cursor(), desk.reader("target"), {e.name: e for e in desk.ledger.entities()})
+    records = {e.name: e for e in desk.ledger.entities()}
+    changes = Changes(desk.workspace.cursor(), desk.reader("target"), records, overwrite=overwrite)
     desk.workspace.duck.execute(f"set memory_limit = '{MEMORY}'")
     judged = Forecast(desk.plan, crew, desk.reader("target"), True, stop, on_progress, table=None, watch=changes)
     judged.rejected = {}

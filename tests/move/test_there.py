@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import pytest
-from conftest import MakeProject, Project
+from conftest import MakeProject, Project, uid
 
-from rowcall.errors import MappingError, SourceUnreadable, UsageError
+from rowcall.errors import MappingError, SourceUnreadable
+from rowcall.report.text import story_text
 
 SOURCE = """
 create table writer (id int primary key, mail text, code numeric);
@@ -134,26 +135,48 @@ def test_two_columns_of_one_table_and_a_row_that_comes_later(made: Project) -> N
 
 
 @pytest.mark.parametrize("missing", ["", ", missing: [dangling_reference]"])
-def test_rows_do_not_get_lost_because_those_of_the_target_are_found_no_more(
-    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    monkeypatch.setattr("rowcall.move.guards.MANY", 3)
+def test_rows_stay_whose_row_of_the_target_is_found_no_more(make_project: MakeProject, missing: str) -> None:
     made = make_project(
-        "create table note (id int primary key, mail text); insert into note select g, 'ann@x' from generate_series(1, 5) g",
-        TARGET,
+        """create table note (id int primary key, mail text, body text); create table reply (id int primary key, note_id int);
+        insert into note select g, case g when 5 then 'nobody@x' else 'ann@x' end, 'b' from generate_series(1, 5) g;
+        insert into reply select g, g from generate_series(1, 4) g""",
+        TARGET.replace("owner uuid references profiles", "body text")
+        + "create table reply (id uuid primary key, note uuid not null references note)",
     )
-    made.write(f"note: {{from: note, references: {{author: {{to: profiles by email, path: mail{missing}}}}}}}")
+    made.write(
+        f"note: {{from: note, columns: {{body: body}}, references: {{author: {{to: profiles by email, path: mail{missing}}}}}}}\n"
+        "reply: {from: reply, references: {note: {to: note, path: note_id}}}"
+    )
     made.run()
+    written = "select count(author) from note"
+    assert made.target.value(written) == 4
     made.target.execute("update profiles set email = 'new@x' where email = 'ann@x'")
-    made.source.execute("insert into note values (6, 'ben@x')")
-    with pytest.raises(
-        UsageError, match=r"5 of 5 rows of note do not find their rows of the target any more \(author\)"
-    ):
-        made.run()
-    assert (made.target.value("select count(author) from note"), made.fates("note").get("6")) == (5, None)
-    made.run(overwrite=True)
-    assert made.target.value("select count(author) from note") == 1
-    assert set(made.fates("note").values()) == ({"migrated"} if missing else {"dangling_reference", "migrated"})
+    made.source.execute(
+        "insert into note values (6, 'ben@x', 'b'); update note set mail = 'gone@x', body = 'c' where id = 4; update note set body = 'c' where id = 5"
+    )
+    result = made.run()
+    assert [(aside.entity, aside.why, aside.rows) for aside in result.kept] == [("note", "unfound", 4)]
+    assert (made.target.value(written), len(made.fates("reply")), set(made.fates("reply").values())) == (
+        5,
+        4,
+        {"migrated"},
+    )
+    assert made.fates("note")["5"] == ("migrated" if missing else "dangling_reference")
+    assert made.target.value("select count(*) from note where body = 'c'") == bool(
+        missing
+    )  # row 5 was NULL there before
+    assert "is not found any more" in str(story_text(made.migration.explain("note", "1")))
+    made.target.execute("update profiles set email = 'ann@x' where email = 'new@x'")
+    made.source.execute("update note set mail = 'ann@x' where id = 4")
+    assert made.run().kept == ()
+    assert made.target.value("select body from note where id = %s", [str(uid("note", 4))]) == "c"
+    assert made.migration.verify().ok
+    made.target.execute("update profiles set email = 'new@x' where email = 'ann@x'")
+    assert made.run(overwrite=True).kept == ()
+    assert made.target.value(written) == 1
+    assert (made.fates("note")["1"], made.fates("reply")["1"]) == (
+        ("migrated",) * 2 if missing else ("dangling_reference", "parent_quarantined")
+    )
     assert made.migration.verify().ok
 
 

@@ -51,12 +51,6 @@ where c.entity = {n} and c.what = 'insert' and e.target_id = c.target_id and e.t
 select count(*) filter (where what = 'remove' and now is null), (select count(*) from rowcall.written where entity = {n})
 from rowcall_change where entity = {n};
 
--- name: unled
--- Those of these rows that had no reference turned into NULL; of how many.
-select count(*), (select count(*) from rowcall.written where entity = {n}) from rowcall_change c
-where entity = {n} and was = 'migrated' and source_key = any (%s)
-  and not exists (select from rowcall.nulled_reference x where x.entity = {n} and x.source_key = c.source_key);
-
 -- name: index
 create index on rowcall_change (entity, source_key);
 create index on rowcall_change (target_id);
@@ -240,6 +234,11 @@ delete from rowcall.kept_row k where k.entity = {n} and not exists (
 insert into rowcall.kept_row (entity, source_key, target_id, why, detail, catch_up)
 select {n}, source_key, target_id, kept, detail, %s from rowcall_change where entity = {n} and kept is not null
 on conflict (entity, source_key) do update set why = excluded.why, detail = excluded.detail, catch_up = excluded.catch_up;
+
+-- name: unfound
+insert into rowcall.kept_row (entity, source_key, target_id, why, catch_up)
+select {n}, s.source_key, s.target_id, 'unfound', %s from rowcall.{lines} s where s.source_key = any (%s)
+on conflict (entity, source_key) do nothing;
 
 -- name: note
 insert into rowcall.caught_up (catch_up, entity, inserted, updated, removed, rejected, excluded, gone, kept)

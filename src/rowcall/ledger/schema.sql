@@ -275,12 +275,13 @@ create table rowcall.caught_up (
 );
 
 -- Rows of the target that are not as the source has them, for somebody changed or removed them (edited, removed), a repair made
--- them (repaired), rows of others refer to them (referred), or the target does not take the change (refused; `detail`: why).
+-- them (repaired), rows of others refer to them (referred), the target does not take the change (refused; `detail`: why), or a row of
+-- the target to which they refer is not found any more by the column that the mapping names (unfound).
 create table rowcall.kept_row (
     entity     smallint not null references rowcall.entity,
     source_key text collate "C" not null,
     target_id  uuid,
-    why        text not null check (why in ('edited', 'removed', 'repaired', 'referred', 'refused')),
+    why        text not null check (why in ('edited', 'removed', 'repaired', 'referred', 'refused', 'unfound')),
     detail     text,
     catch_up   integer not null references rowcall.catch_up,
     primary key (entity, source_key)

@@ -8,7 +8,7 @@ refers any more; the ledger follows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from rowcall.move.fates import keep_back
 from rowcall.move.forecast import Forecast
 from rowcall.move.gathered import Gathered, Rejected
 from rowcall.move.group import into_stage
-from rowcall.move.guards import lookups, need_parents, need_rows
+from rowcall.move.guards import need_rows
 from rowcall.move.halving import by_halves
 from rowcall.move.mend import KEYS
 from rowcall.move.merging import Merging
@@ -91,6 +91,7 @@ class CatchUp:
     ) -> None:  # fmt: skip
         self.plan, self.worker, self.records = plan, worker, records
         self.tables, self.rejected = judged.tables, judged.rejected or {}
+        self.unfound = judged.watch.unfound if judged.watch else {}
         self.snapshot, self.taken_at, self.on_progress = snapshot, taken_at, on_progress
         self.overwrite = overwrite
         self.session, self.duck = worker.session, worker.duck
@@ -146,16 +147,7 @@ class CatchUp:
             self.book.do("ids", entity=record.id)
             self.book.do("marks", entity=record.id)
             need_rows(self.book, judge, record.id)
-            fell = self.rejected.get(judge.entity.name, [])
-            self._need_parents(
-                judge, ((r["key"], r["column"]) for t in fell for r in t.select(["key", "column"]).to_pylist())
-            )
         self.book.do("index")
-
-    def _need_parents(self, judge: Judge, links: Iterable[tuple[str, str]]) -> None:
-        """`links`: (key, column) of references that lead nowhere now. Where the source is to win, they may."""
-        if not self.overwrite and (columns := lookups(judge)):
-            need_parents(self.book, judge, self._record(judge).id, [key for key, column in links if column in columns])
 
     def _keys(self, judge: Judge, what: str) -> list[str]:
         return [key for (key,) in self.book.rows("keys", self._record(judge).id, what)]
@@ -229,7 +221,6 @@ class CatchUp:
         if refused:
             why = [refusal.evidence for refusal in refused.values()]
             self.book.do("keep", "refused", list(refused), why, self._record(judge).id)
-        self._need_parents(judge, ((key, link["column"]) for key, link in nulled))
         taken = [(key, link) for key, link in nulled if key not in refused]
         if taken and only is None:  # the other half told them
             self.nulled.setdefault(judge.entity.name, []).append(gathered.links(taken))
@@ -358,6 +349,8 @@ class CatchUp:
         book.do("forget_edits", entity=number)
         book.do("kept_back", entity=number)
         book.do("kept", self.number, entity=number)
+        if unfound := self.unfound.get(judge.entity.name):
+            book.do("unfound", self.number, unfound, entity=number)
         book.do("note", self.number, rejected, entity=number)
 
     def _quarantine(self, judge: Judge) -> None:

@@ -8,7 +8,8 @@ A uuid that was given once stays: what is judged refers to the crosswalk's, not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 import duckdb
@@ -23,9 +24,12 @@ from rowcall.plan.paths import fate_table
 from rowcall.plan.step import Step
 from rowcall.postgres.queries import named_queries
 from rowcall.postgres.read import Reader
+from rowcall.rows import Reason
 from rowcall.sql import literal
 
-Part = tuple[Any, Any, Any, Any]  # of a batch: its rows, the excluded, the rejected, the merged
+# Of a batch: its rows, the excluded, the rejected, the merged, and the keys of rows that stay for what they refer to is not found.
+Part = tuple[Any, Any, Any, Any, list[str]]
+_UNFOUND = {Reason.DANGLING_REFERENCE.value, Reason.AMBIGUOUS_REFERENCE.value}
 
 
 class MergedTables(NamedTuple):
@@ -37,10 +41,17 @@ class MergedTables(NamedTuple):
 
 class Changes:
     """Collects verdicts and compares them, an entity at a time; afterwards the workspace holds a table of each entity's
-    changes (`table`): a row for each key that is not as the ledger has it, and for each that is quarantined now."""
+    changes (`table`): a row for each key that is not as the ledger has it, and for each that is quarantined now.
 
-    def __init__(self, duck: duckdb.DuckDBPyConnection, target: Reader, records: Mapping[str, EntityRecord]) -> None:
-        self.duck, self.target, self.records = duck, target, records
+    A migrated row that would fall only because a row of the target, to which it refers, is not found any more (somebody changed the
+    column by which it was found) stays as it is; `unfound` has the keys of such, by entity. Where the source is to win
+    (`overwrite`) it falls."""
+
+    def __init__(
+        self, duck: duckdb.DuckDBPyConnection, target: Reader, records: Mapping[str, EntityRecord], *, overwrite: bool
+    ) -> None:
+        self.duck, self.target, self.records, self.overwrite = duck, target, records, overwrite
+        self.unfound: dict[str, list[str]] = {}
         self._sql = named_queries("rowcall.move", "changes.sql")
 
     @staticmethod
@@ -67,6 +78,9 @@ class Changes:
             if not _known(judge):
                 self._do("begin_ids", judge)
                 self._load(judge, "id", "ids")
+            if _lookups(judge):
+                self._do("begin_nulled", judge)
+                self._load(judge, "nulled", "nulled")
             if judge.entity.merge:
                 self._do("begin_merged", judge)
                 self._load(judge, "merged", "merged")
@@ -88,18 +102,35 @@ class Changes:
                     f"and f.root_entity = {literal(route.to)} and f.root_key = w.k::varchar and w.uid <> f.uid"
                 )
 
-    def seen(self, verdicts: Verdicts) -> Part:
+    def spare(self, duck: duckdb.DuckDBPyConnection, verdicts: Verdicts) -> tuple[Verdicts, list[str]]:
+        """The batch, and the keys of rows in it that stay as they are: these are told as migrated, with the hash of their line."""
+        judge = verdicts.judge
+        if self.overwrite or not (columns := _lookups(judge)):
+            return verdicts, []
+        if not (keys := list(_lost(verdicts, columns))):
+            return verdicts, []
+        n = self.records[judge.entity.name].id
+        sql = (
+            f"select l.k::varchar, l.row_hash from line_{n} l where l.k::varchar in (select unnest($keys)) "
+            f"and not exists (from nulled_{n} x where x.k = l.k)"
+        )
+        known = dict(duck.execute(sql, {"keys": keys}).fetchall())
+        return (verdicts.as_they_were(known) if known else verdicts), list(known)
+
+    def seen(self, verdicts: Verdicts, unfound: list[str]) -> Part:
         """What is kept of a batch: copies, for the batch's own memory is freed as a whole."""
         judged = verdicts.judged
         written = pa.array(np.ones(judged.num_rows, bool)) if verdicts.written is None else verdicts.written
         rows = pa.table({"k": judged["k"], "row_hash": verdicts.hashes}).filter(written).combine_chunks()
         excluded = verdicts.excluded if verdicts.excluded.num_rows else None
         merged = verdicts.merged.select(["k", "merged_entity", "merged_key", "named"])
-        return rows, excluded and excluded.select(["k", "excluded"]).combine_chunks(), verdicts.rejected, merged
+        listed = excluded and excluded.select(["k", "excluded"]).combine_chunks()
+        return rows, listed, verdicts.rejected, merged, unfound
 
     def keep(self, duck: duckdb.DuckDBPyConnection, judge: Judge, part: Part) -> None:
         """Of a batch that is not judged again."""
-        written, excluded, rejected, merged = part
+        written, excluded, rejected, merged, unfound = part
+        self.unfound.setdefault(judge.entity.name, []).extend(unfound)
         number = self.records[judge.entity.name].id
         for batch, table, columns in (
             (written, "now", "k, row_hash"),
@@ -113,6 +144,24 @@ class Changes:
     def compare(self, judge: Judge) -> None:
         """All of an entity's rows are judged."""
         self._do("compare", judge)
+
+
+def _lookups(judge: Judge) -> frozenset[str]:
+    """The columns of an entity that refer to rows that are in the target already."""
+    return frozenset(r.column for r in judge.entity.references if any(route.there for route in r.routes))
+
+
+def _lost(verdicts: Verdicts, columns: Set[str]) -> Iterator[str]:
+    """Keys of rows that are rejected, or have references turned into NULL, only because in these columns nothing is found, or
+    several rows are."""
+
+    def unfound(told: Mapping[str, Any]) -> bool:
+        return told["column"] in columns and told["code"] in _UNFOUND
+
+    for row in verdicts.rejected.select(["key", "column", "code", "rejections"]).to_pylist():
+        if unfound(row) and all(map(unfound, json.loads(row["rejections"]))):
+            yield row["key"]
+    yield from (key for key, link in verdicts.conceded() if unfound(link))
 
 
 def _known(judge: Judge) -> bool:

@@ -114,13 +114,15 @@ class Forecast:
         counts, excluded, parts = Counts(), dict[tuple[str, str], int](), []
         whole: list[Any] = []
         watched: list[Part] = []
-        for verdicts in worker.judged(judge, chunk, carefully=carefully):
+        for found in worker.judged(judge, chunk, carefully=carefully):
+            verdicts, unfound = self.watch.spare(worker.duck, found) if self.watch else (found, [])
+            del found
             counts += verdicts.counts
             for rule in verdicts.excluded["excluded"].to_pylist():
                 excluded[(judge.entity.name, rule)] = excluded.get((judge.entity.name, rule), 0) + 1
             parts.append(_small(verdicts, keep))
             if self.watch:
-                watched.append(self.watch.seen(verdicts))
+                watched.append(self.watch.seen(verdicts, unfound))
             if self.rejected is not None and verdicts.rejected.num_rows:
                 whole.append(verdicts.rejected)
             del verdicts

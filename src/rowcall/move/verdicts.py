@@ -89,6 +89,21 @@ class Verdicts:
         """Some of the accepted rows, by their places, and nothing else of the batch."""
         return Verdicts(self.judge, self.accepted.take(pa.array(places, pa.int64())), self._duck)
 
+    def as_they_were(self, known: Mapping[str, int]) -> Verdicts:
+        """The same batch, in which these rows (key -> the hash under which it was written) migrate as they did."""
+        value_set = pa.array(list(known), pa.string())
+        which = one(pc.is_in(self.judged["k"].cast(pa.string()), value_set=value_set))
+        places = pc.if_else(which, pa.scalar(None, pa.int64()), pa.array(np.arange(len(which))))
+        at = self.judged.schema.get_field_index("findings")
+        judged = self.judged.set_column(at, "findings", self.judged["findings"].take(places))
+        rejected = self.rejected.filter(pc.invert(pc.is_in(self.rejected["key"], value_set=value_set)))
+        made = Verdicts(self.judge, judged, self._duck, rejected, self._sound)
+        keys, hashes = judged["k"].cast(pa.string()).to_pylist(), np.array(made.hashes)
+        for place in np.flatnonzero(which.to_numpy(zero_copy_only=False)):
+            hashes[place] = known[keys[place]]
+        made.hashes = pa.array(hashes)
+        return made
+
     def noting(self, found: Mapping[str, Mapping[str, Any]]) -> Verdicts:
         """The same batch, with one more rejection for each of these keys that is rejected already."""
         rows = self.rejected.to_pylist()
@@ -221,7 +236,7 @@ def queried(sql: str, batch: Any, duck: duckdb.DuckDBPyConnection) -> Any:
     """What a query over the batch, as table n, yields."""
     duck.register("n", batch)
     try:
-        return duck.execute(sql).to_arrow_table()
+        return duck.sql(sql).to_arrow_table()  # a cursor would hold what it executed last
     finally:
         duck.unregister("n")
 

@@ -183,6 +183,7 @@ WHY_KEPT = {
     "repaired": "made by a repair",
     "referred": "referred to by rows that stay",
     "refused": "refused by the target as the source has it now",
+    "unfound": "a row of the target to which it refers is not found any more",
 }
 
 
