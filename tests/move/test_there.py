@@ -189,3 +189,17 @@ def test_whoever_locks_the_rows_of_the_target_is_not_waited_for(made: Project, m
             made.run()
     made.run()
     assert made.migration.verify().ok
+
+
+def test_another_reference_that_is_null_is_no_hindrance(make_project: MakeProject) -> None:
+    made = make_project(
+        "create table note (id int primary key, mail text, writer text); insert into note values (1, 'ann@x', 'nobody@x')",
+        TARGET,
+    )
+    one = "{to: profiles by email, path: %s, missing: [dangling_reference]}"
+    made.write(f"note: {{from: note, references: {{author: {one % 'mail'}, owner: {one % 'writer'}}}}}")
+    made.run()
+    made.target.execute("update profiles set email = 'new@x' where email = 'ann@x'")
+    made.source.execute("create table other (n int)")
+    made.run()
+    assert made.target.value("select count(author) from note") == 1

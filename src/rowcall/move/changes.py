@@ -107,14 +107,14 @@ class Changes:
         judge = verdicts.judge
         if self.overwrite or not (columns := _lookups(judge)):
             return verdicts, []
-        if not (keys := list(_lost(verdicts, columns))):
+        if not (lost := list(_lost(verdicts, columns))):
             return verdicts, []
-        n = self.records[judge.entity.name].id
+        n, (keys, at) = self.records[judge.entity.name].id, map(list, zip(*lost, strict=True))
         sql = (
-            f"select l.k::varchar, l.row_hash from line_{n} l where l.k::varchar in (select unnest($keys)) "
-            f"and not exists (from nulled_{n} x where x.k = l.k)"
+            "select l.k::varchar, l.row_hash from (select unnest($keys) as k, unnest($at) as col) f "
+            f"join line_{n} l on l.k::varchar = f.k where not exists (from nulled_{n} x where x.k = l.k and x.col = f.col)"
         )
-        known = dict(duck.execute(sql, {"keys": keys}).fetchall())
+        known = dict(duck.execute(sql, {"keys": keys, "at": at}).fetchall())
         return (verdicts.as_they_were(known) if known else verdicts), list(known)
 
     def seen(self, verdicts: Verdicts, unfound: list[str]) -> Part:
@@ -151,17 +151,17 @@ def _lookups(judge: Judge) -> frozenset[str]:
     return frozenset(r.column for r in judge.entity.references if any(route.there for route in r.routes))
 
 
-def _lost(verdicts: Verdicts, columns: Set[str]) -> Iterator[str]:
-    """Keys of rows that are rejected, or have references turned into NULL, only because in these columns nothing is found, or
-    several rows are."""
+def _lost(verdicts: Verdicts, columns: Set[str]) -> Iterator[tuple[str, str]]:
+    """(key, column) of rows that are rejected, or have a reference turned into NULL, only because in these columns nothing is
+    found, or several rows are."""
 
     def unfound(told: Mapping[str, Any]) -> bool:
         return told["column"] in columns and told["code"] in _UNFOUND
 
     for row in verdicts.rejected.select(["key", "column", "code", "rejections"]).to_pylist():
         if unfound(row) and all(map(unfound, json.loads(row["rejections"]))):
-            yield row["key"]
-    yield from (key for key, link in verdicts.conceded() if unfound(link))
+            yield row["key"], row["column"]
+    yield from ((key, link["column"]) for key, link in verdicts.conceded() if unfound(link))
 
 
 def _known(judge: Judge) -> bool:

@@ -31,11 +31,11 @@ select w.source_key::{kind} as k, uuid_send(w.target_id) as uid from rowcall.wri
 create or replace table id_{n} (k {kind}, uid blob)
 
 -- name: begin_nulled
-create or replace table nulled_{n} (k {kind})
+create or replace table nulled_{n} (k {kind}, col varchar)
 
 -- name: nulled
 -- For the target's Postgres.
-select distinct source_key::{kind} as k from rowcall.nulled_reference where entity = {n};
+select source_key::{kind} as k, target_column as col from rowcall.nulled_reference where entity = {n};
 
 -- name: begin_merged
 create or replace table merging_{n} (k varchar, into_entity varchar, into_key varchar, named varchar);
